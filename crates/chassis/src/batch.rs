@@ -1,0 +1,101 @@
+//! Joins calls that arrive close together into one: while a batch is under way, the next one gathers.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::Lifecycle;
+
+/// Hands single items to a function over batches, and each caller its own result.
+#[derive(Debug)]
+pub struct Batcher<T, R> {
+    queue: mpsc::Sender<(T, oneshot::Sender<R>)>,
+}
+
+impl<T, R> Clone for Batcher<T, R> {
+    fn clone(&self) -> Self {
+        Self { queue: self.queue.clone() }
+    }
+}
+
+/// The process is stopping, or the batch died before it had an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the batch gave no answer")]
+pub struct NoAnswer;
+
+impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
+    /// Starts `lanes` workers; each takes what waits, at most `most` items, and calls `run` with it.
+    /// A lone item is never kept waiting. `run` returns one result for each item, in their order.
+    pub fn start<F, Fut>(lifecycle: &Lifecycle, lanes: usize, most: usize, run: F) -> Self
+    where
+        F: Fn(Vec<T>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Vec<R>> + Send,
+    {
+        let (queue, waiting) = mpsc::channel(most * 4);
+        let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
+        let run = Arc::new(run);
+        for _ in 0..lanes {
+            let (waiting, run) = (waiting.clone(), run.clone());
+            lifecycle.spawn(async move {
+                loop {
+                    let mut batch = Vec::with_capacity(16);
+                    if waiting.lock().await.recv_many(&mut batch, most).await == 0 {
+                        return;
+                    }
+                    let (items, callers): (Vec<T>, Vec<oneshot::Sender<R>>) = batch.into_iter().unzip();
+                    for (caller, result) in callers.into_iter().zip(run(items).await) {
+                        // A caller that has gone away needs no answer.
+                        let _ = caller.send(result);
+                    }
+                }
+            });
+        }
+        Self { queue }
+    }
+
+    /// Adds one item to the next batch and waits for its result.
+    ///
+    /// # Errors
+    /// If the batch ended without a result for this item.
+    pub async fn call(&self, item: T) -> Result<R, NoAnswer> {
+        let (caller, answer) = oneshot::channel();
+        self.queue.send((item, caller)).await.map_err(|_| NoAnswer)?;
+        answer.await.map_err(|_| NoAnswer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn calls_during_a_batch_share_the_next_one_and_each_gets_its_own_result() {
+        let sizes = Arc::new(Mutex::new(Vec::new()));
+        let seen = sizes.clone();
+        let batcher = Batcher::start(&Lifecycle::default(), 1, 100, move |items: Vec<u32>| {
+            seen.lock().unwrap().push(items.len());
+            async move {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                items.into_iter().map(|n| n * 2).collect()
+            }
+        });
+        let calls = (0..50).map(|n| {
+            let batcher = batcher.clone();
+            async move { batcher.call(n).await.unwrap() }
+        });
+        let results = futures_util::future::join_all(calls).await;
+        assert_eq!(results, (0..50).map(|n| n * 2).collect::<Vec<_>>());
+        let sizes = sizes.lock().unwrap().clone();
+        assert!(sizes.len() <= 3, "50 calls became {} batches: {sizes:?}", sizes.len());
+    }
+
+    #[tokio::test]
+    async fn a_batch_without_results_is_no_answer_and_hangs_nobody() {
+        let batcher: Batcher<u32, u32> = Batcher::start(&Lifecycle::default(), 1, 10, |_| async { Vec::new() });
+        assert_eq!(batcher.call(1).await, Err(NoAnswer));
+    }
+}

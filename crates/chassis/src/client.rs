@@ -1,0 +1,36 @@
+//! The one door out: HTTP clients with time-outs that follow no redirect.
+
+use std::time::Duration;
+
+/// Limits of a client.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// For a connection to stand.
+    pub connect: Duration,
+    /// For the whole request.
+    pub whole: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(5), whole: Duration::from_secs(15) }
+    }
+}
+
+/// A client with these limits. It verifies certificates by the system's trust store.
+///
+/// # Errors
+/// If the TLS set-up of the machine can't be read.
+#[expect(clippy::disallowed_methods, reason = "this is the door that the others are sent to")]
+pub fn build(limits: Limits) -> Result<reqwest::Client, reqwest::Error> {
+    // A second call finds the provider installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(limits.connect)
+        .timeout(limits.whole)
+        .tcp_nodelay(true)
+        .pool_max_idle_per_host(256)
+        .no_proxy()
+        .build()
+}

@@ -1,0 +1,70 @@
+//! Flags that services share, and the reading of durations and files.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::telemetry::LogFormat;
+
+/// What every service takes.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ServiceFlags {
+    /// How the log is written to stderr.
+    #[arg(long, env = "EVERHOOK_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// Which log lines are written, as a tracing filter.
+    #[arg(long, env = "EVERHOOK_LOG", default_value = "info")]
+    pub log: String,
+    /// Worker threads of the process; one is the cheapest for a small service.
+    #[arg(long, env = "EVERHOOK_THREADS", default_value_t = 1)]
+    pub threads: usize,
+    /// Check the configuration, say what is wrong with it, and end. Opens no secret and resolves no name.
+    #[arg(long)]
+    pub check_config: bool,
+    /// On SIGTERM, wait at most so long for the work under way.
+    #[arg(long, env = "EVERHOOK_SHUTDOWN_TIMEOUT", value_parser = duration, default_value = "20s")]
+    pub shutdown_timeout: Duration,
+}
+
+/// Where a service listens. Each binary gives its own default port.
+pub type Listen = SocketAddr;
+
+/// Parses a human duration such as `250ms`, `5m` or `7d`.
+///
+/// # Errors
+/// Says what is wrong with the text.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|e| format!("{e}; write a duration like 250ms, 15s or 5m"))
+}
+
+/// A file that is named by a flag could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The file could not be opened or read.
+    #[error("can't read {path}")]
+    Read {
+        /// As it was given.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file holds only white space.
+    #[error("{path} is empty")]
+    Empty {
+        /// As it was given.
+        path: String,
+    },
+}
+
+/// The text of a file without the white space around it; an empty file is an error.
+///
+/// # Errors
+/// If the file can't be read or is empty.
+pub fn read_trimmed(path: &Path) -> Result<String, FileError> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|source| FileError::Read { path: name.clone(), source })?;
+    match text.trim() {
+        "" => Err(FileError::Empty { path: name }),
+        text => Ok(text.to_owned()),
+    }
+}

@@ -1,0 +1,19 @@
+//! What every process has: flags, telemetry, a lifecycle, one HTTP door in, one HTTP door out, and its error format.
+//!
+//! Nothing here knows what a payment is.
+
+pub mod backoff;
+pub mod batch;
+pub mod client;
+pub mod error_chain;
+pub mod flags;
+pub mod lifecycle;
+pub mod metrics;
+pub mod problem;
+pub mod server;
+pub mod telemetry;
+pub mod token;
+
+pub use lifecycle::Lifecycle;
+pub use problem::Problem;
+pub use token::Token;
