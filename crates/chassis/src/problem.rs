@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Request};
-use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -61,7 +61,11 @@ impl Problem {
     pub fn unavailable() -> Self {
         Self {
             retry_after_s: Some(1),
-            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the service can't do this right now; try again")
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "the service can't do this right now; try again",
+            )
         }
     }
 
@@ -94,14 +98,16 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let Json(raw) = Json::<Box<serde_json::value::RawValue>>::from_request(request, state).await.map_err(unreadable)?;
+        let Json(raw) =
+            Json::<Box<serde_json::value::RawValue>>::from_request(request, state).await.map_err(unreadable)?;
         let mut deserializer = serde_json::Deserializer::from_str(raw.get());
         serde_path_to_error::deserialize(&mut deserializer).map(Self).map_err(|error| {
             let path = error.path().to_string();
             let detail = error.into_inner().to_string();
             // The place in the text is noise to a reader who is told the field.
             let detail = detail.split(" at line ").next().unwrap_or(&detail).to_owned();
-            let named = detail.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()).map(str::to_owned);
+            let named =
+                detail.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()).map(str::to_owned);
             Problem::field(named.as_deref().unwrap_or(&path), detail)
         })
     }

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::header::AUTHORIZATION;
 use axum::http::StatusCode;
+use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
@@ -43,9 +43,7 @@ impl Token {
     #[must_use]
     pub fn opens(&self, request: &Request) -> bool {
         let given = request.headers().get(AUTHORIZATION).and_then(|v| v.to_str().ok());
-        given
-            .and_then(|v| v.strip_prefix("Bearer "))
-            .is_some_and(|v| bool::from(v.as_bytes().ct_eq(self.0.as_bytes())))
+        given.and_then(|v| v.strip_prefix("Bearer ")).is_some_and(|v| bool::from(v.as_bytes().ct_eq(self.0.as_bytes())))
     }
 }
 

@@ -1,0 +1,405 @@
+//! The transitions of a delivery, as pure functions. The SQL stores what they answer; a model explores them.
+//!
+//! Invariant: an unfinished delivery is pending with a due time, or held behind an unfinished predecessor, or parked
+//! with a reason. Invariant: once a 2xx is recorded, the delivery is delivered for ever.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::outcome::Outcome;
+use crate::schedule::Schedule;
+
+/// The shortest wait that is ever answered, so that nobody spins.
+pub const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+
+/// What a delivery is. Each has exactly one state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// To be attempted at its due time, or being attempted.
+    Pending,
+    /// Behind an unfinished earlier delivery of the same object to the same endpoint.
+    Held,
+    /// A 2xx is recorded.
+    Delivered,
+    /// Waits for somebody: the reason is on the ledger.
+    Parked,
+    /// Its schedule is used up, or the receiver ended it.
+    Exhausted,
+    /// A newer delivery of the same object took its place.
+    Superseded,
+}
+
+impl State {
+    /// The word for it in SQL and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Held => "held",
+            Self::Delivered => "delivered",
+            Self::Parked => "parked",
+            Self::Exhausted => "exhausted",
+            Self::Superseded => "superseded",
+        }
+    }
+
+    /// The state of that word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Pending, Self::Held, Self::Delivered, Self::Parked, Self::Exhausted, Self::Superseded]
+            .into_iter()
+            .find(|state| state.as_str() == word)
+    }
+
+    /// Whether later deliveries of the object must still wait for this one.
+    #[must_use]
+    pub const fn holds_successors(self) -> bool {
+        match self {
+            Self::Pending | Self::Held => true,
+            Self::Delivered | Self::Parked | Self::Exhausted | Self::Superseded => false,
+        }
+    }
+}
+
+/// Why a delivery is parked or exhausted, or an attempt was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Parked: the endpoint is disabled.
+    EndpointDisabled,
+    /// Parked: the endpoint has no secret that can be opened.
+    NoSecret,
+    /// Exhausted: every attempt of the schedule failed.
+    ScheduleUsedUp,
+    /// Exhausted: the receiver answered `webhook-delivery: abort-message`.
+    AbortedByReceiver,
+}
+
+impl Reason {
+    /// The word for it in SQL and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::EndpointDisabled => "endpoint_disabled",
+            Self::NoSecret => "no_secret",
+            Self::ScheduleUsedUp => "schedule_used_up",
+            Self::AbortedByReceiver => "aborted_by_receiver",
+        }
+    }
+}
+
+/// An attempt that was begun and has no result yet, seen from whoever asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct InFlight {
+    /// Whether the one who asks has begun it: then it died since, or it would not ask.
+    pub own: bool,
+    /// Until the attempt can't be under way any more; zero when that has passed.
+    pub lease_left: Duration,
+}
+
+/// A delivery as the transitions see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Delivery {
+    /// Its state.
+    pub state: State,
+    /// Raised by each take-over, resume and resend; an older one gets `stop`.
+    pub claim: u32,
+    /// How many attempts were begun.
+    pub attempts: u32,
+    /// How many of them were found begun and unrecorded.
+    pub unknowns: u32,
+    /// The attempt under way, if there is one.
+    pub in_flight: Option<InFlight>,
+}
+
+impl Delivery {
+    /// A delivery whose first attempt begins as it is made.
+    #[must_use]
+    pub const fn begun(lease: Duration) -> Self {
+        Self {
+            state: State::Pending,
+            claim: 1,
+            attempts: 1,
+            unknowns: 0,
+            in_flight: Some(InFlight { own: true, lease_left: lease }),
+        }
+    }
+}
+
+/// The endpoint as the transitions see it.
+#[derive(Debug, Clone, Copy)]
+pub struct Endpoint<'a> {
+    /// Nothing is sent to a disabled one.
+    pub enabled: bool,
+    /// Whether a request to it can be signed.
+    pub has_secret: bool,
+    /// When its failed deliveries are tried again.
+    pub schedule: &'a Schedule,
+}
+
+/// What a transition answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Make the attempt of this number now; it counts as begun.
+    Attempt {
+        /// From 1.
+        number: u32,
+    },
+    /// Ask again after so long.
+    Wait(Duration),
+    /// There is nothing to do for this claim any more.
+    Stop(Stop),
+}
+
+/// Why there is nothing more to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// The delivery has ended or is parked or held.
+    Ended,
+    /// Another claim has it now.
+    StaleClaim,
+    /// The ledger has no such delivery.
+    Unknown,
+}
+
+/// A transition: the delivery as it is to be stored, and the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// To be stored.
+    pub delivery: Delivery,
+    /// Why it is parked or exhausted, if the step made it so.
+    pub reason: Option<Reason>,
+    /// The number of an attempt that the step closed as `unknown`.
+    pub closed: Option<u32>,
+    /// To be answered. A wait is the new due time, too.
+    pub next: Next,
+}
+
+impl Step {
+    const fn stop(delivery: Delivery, why: Stop) -> Self {
+        Self { delivery, reason: None, closed: None, next: Next::Stop(why) }
+    }
+
+    const fn end(mut delivery: Delivery, state: State, reason: Option<Reason>) -> Self {
+        delivery.state = state;
+        delivery.in_flight = None;
+        Self { delivery, reason, closed: None, next: Next::Stop(Stop::Ended) }
+    }
+}
+
+/// Somebody with a claim asks for the next attempt. `due_in` is the time until the delivery is due.
+#[must_use]
+pub fn next(delivery: Delivery, claim: u32, due_in: Duration, endpoint: Endpoint<'_>, jitter: f64) -> Step {
+    if delivery.state != State::Pending {
+        return Step::stop(delivery, Stop::Ended);
+    }
+    if delivery.claim != claim {
+        return Step::stop(delivery, Stop::StaleClaim);
+    }
+    let Some(in_flight) = delivery.in_flight else {
+        if due_in > Duration::ZERO {
+            return Step { delivery, reason: None, closed: None, next: Next::Wait(due_in.max(SHORTEST_WAIT)) };
+        }
+        return begin(delivery, None, endpoint);
+    };
+    if !in_flight.own && in_flight.lease_left > Duration::ZERO {
+        let next = Next::Wait(in_flight.lease_left.max(SHORTEST_WAIT));
+        return Step { delivery, reason: None, closed: None, next };
+    }
+    let closed = Some(delivery.attempts);
+    let delivery = Delivery { unknowns: delivery.unknowns + 1, in_flight: None, ..delivery };
+    if delivery.unknowns == 1 {
+        return begin(delivery, closed, endpoint);
+    }
+    // A poisonous answer that kills whoever reads it must not be asked for at once for ever.
+    Step { closed, ..again(delivery, None, endpoint.schedule, jitter) }
+}
+
+/// A result of an attempt arrives.
+#[must_use]
+pub fn record(
+    delivery: Delivery,
+    claim: u32,
+    attempt: u32,
+    outcome: &Outcome,
+    schedule: &Schedule,
+    jitter: f64,
+) -> Step {
+    if let Outcome::Delivered { .. } = outcome {
+        return Step::end(delivery, State::Delivered, None);
+    }
+    if delivery.state != State::Pending {
+        return Step::stop(delivery, Stop::Ended);
+    }
+    if delivery.claim != claim {
+        return Step::stop(delivery, Stop::StaleClaim);
+    }
+    if delivery.in_flight.is_none() || delivery.attempts != attempt {
+        // The result came before, and its answer was lost: whoever asks goes on from what is stored.
+        return Step { delivery, reason: None, closed: None, next: Next::Wait(SHORTEST_WAIT) };
+    }
+    let delivery = Delivery { in_flight: None, ..delivery };
+    match outcome {
+        Outcome::Delivered { .. } => Step::end(delivery, State::Delivered, None),
+        Outcome::Gone => Step::end(delivery, State::Parked, Some(Reason::EndpointDisabled)),
+        Outcome::Aborted => Step::end(delivery, State::Exhausted, Some(Reason::AbortedByReceiver)),
+        Outcome::Failed { retry_after_ms, .. } => {
+            again(delivery, retry_after_ms.map(Duration::from_millis), schedule, jitter)
+        }
+    }
+}
+
+/// The delivery is overdue: nobody seems to own it, so a new claim is made. None if it is not pending.
+#[must_use]
+pub fn take_over(delivery: Delivery) -> Option<Delivery> {
+    let in_flight = delivery.in_flight.map(|attempt| InFlight { own: false, ..attempt });
+    match delivery.state {
+        State::Pending => Some(Delivery { claim: delivery.claim + 1, in_flight, ..delivery }),
+        State::Held | State::Delivered | State::Parked | State::Exhausted | State::Superseded => None,
+    }
+}
+
+/// The reason for which it was parked is gone. None if it is not parked.
+#[must_use]
+pub fn resume(delivery: Delivery) -> Option<Delivery> {
+    match delivery.state {
+        State::Parked => {
+            Some(Delivery { state: State::Pending, claim: delivery.claim + 1, in_flight: None, ..delivery })
+        }
+        State::Pending | State::Held | State::Delivered | State::Exhausted | State::Superseded => None,
+    }
+}
+
+/// A predecessor has ended: whoever is held and first in line goes on. `group` is the deliveries of one object to
+/// one endpoint in the order of its versions. Answers the index of the one that became pending.
+#[must_use]
+pub fn release(group: &[Delivery]) -> Option<(usize, Delivery)> {
+    let index = group.iter().position(|delivery| delivery.state.holds_successors())?;
+    let first = group[index];
+    (first.state == State::Held).then_some((index, Delivery { state: State::Pending, claim: first.claim + 1, ..first }))
+}
+
+fn begin(delivery: Delivery, closed: Option<u32>, endpoint: Endpoint<'_>) -> Step {
+    let park = |reason| Step { closed, ..Step::end(delivery, State::Parked, Some(reason)) };
+    if !endpoint.enabled {
+        return park(Reason::EndpointDisabled);
+    }
+    if !endpoint.has_secret {
+        return park(Reason::NoSecret);
+    }
+    let number = delivery.attempts + 1;
+    let in_flight = Some(InFlight { own: true, lease_left: Duration::ZERO });
+    let delivery = Delivery { attempts: number, in_flight, ..delivery };
+    Step { delivery, reason: None, closed, next: Next::Attempt { number } }
+}
+
+fn again(delivery: Delivery, at_least: Option<Duration>, schedule: &Schedule, jitter: f64) -> Step {
+    match schedule.wait_after(delivery.attempts, jitter) {
+        None => Step::end(delivery, State::Exhausted, Some(Reason::ScheduleUsedUp)),
+        Some(wait) => {
+            let wait = wait.max(at_least.unwrap_or_default()).max(SHORTEST_WAIT);
+            Step { delivery, reason: None, closed: None, next: Next::Wait(wait) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Failure;
+
+    const LEASE: Duration = Duration::from_secs(20);
+    const FAILED: Outcome = Outcome::Failed { reason: Failure::Status, retry_after_ms: None };
+
+    fn schedule() -> Schedule {
+        Schedule::new([0, 5, 300].map(Duration::from_secs).to_vec()).unwrap()
+    }
+
+    fn ask(delivery: Delivery, claim: u32, due_in: Duration) -> Step {
+        let schedule = schedule();
+        next(delivery, claim, due_in, Endpoint { enabled: true, has_secret: true, schedule: &schedule }, 0.5)
+    }
+
+    #[test]
+    fn a_failed_attempt_waits_by_the_schedule_until_it_is_used_up() {
+        let mut step = record(Delivery::begun(LEASE), 1, 1, &FAILED, &schedule(), 0.5);
+        assert_eq!(step.next, Next::Wait(Duration::from_secs(5)));
+        for (number, wait) in [(2, Some(300)), (3, None)] {
+            step = ask(step.delivery, 1, Duration::ZERO);
+            assert_eq!(step.next, Next::Attempt { number });
+            step = record(step.delivery, 1, number, &FAILED, &schedule(), 0.5);
+            match wait {
+                Some(seconds) => assert_eq!(step.next, Next::Wait(Duration::from_secs(seconds))),
+                None => {
+                    assert_eq!((step.delivery.state, step.reason), (State::Exhausted, Some(Reason::ScheduleUsedUp)))
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_2xx_is_kept_from_any_claim_and_any_state() {
+        for state in [State::Pending, State::Parked, State::Exhausted, State::Superseded, State::Held] {
+            let delivery = Delivery { state, claim: 7, ..Delivery::begun(LEASE) };
+            let step = record(delivery, 3, 1, &Outcome::Delivered { disable: false }, &schedule(), 0.5);
+            assert_eq!(step.delivery.state, State::Delivered, "from {state:?}");
+        }
+        let delivered = Delivery { state: State::Delivered, in_flight: None, ..Delivery::begun(LEASE) };
+        assert_eq!(record(delivered, 1, 1, &FAILED, &schedule(), 0.5).delivery.state, State::Delivered);
+    }
+
+    #[test]
+    fn a_stale_claim_neither_attempts_nor_ends_a_delivery() {
+        let taken = take_over(Delivery::begun(LEASE)).unwrap();
+        assert_eq!(ask(taken, 1, Duration::ZERO).next, Next::Stop(Stop::StaleClaim));
+        let step = record(taken, 1, 1, &Outcome::Gone, &schedule(), 0.5);
+        assert_eq!((step.delivery, step.next), (taken, Next::Stop(Stop::StaleClaim)));
+    }
+
+    #[test]
+    fn an_attempt_that_died_is_repeated_at_once_the_first_time_then_by_the_schedule() {
+        let step = ask(Delivery::begun(LEASE), 1, Duration::ZERO);
+        assert_eq!((step.closed, step.next), (Some(1), Next::Attempt { number: 2 }));
+        let step = ask(step.delivery, 1, Duration::ZERO);
+        assert_eq!((step.closed, step.next), (Some(2), Next::Wait(Duration::from_secs(300))));
+    }
+
+    #[test]
+    fn another_s_attempt_under_way_is_waited_for_while_its_lease_lasts() {
+        let taken = take_over(Delivery::begun(LEASE)).unwrap();
+        assert_eq!(ask(taken, 2, Duration::ZERO).next, Next::Wait(LEASE));
+        let lapsed = Delivery { in_flight: Some(InFlight { own: false, lease_left: Duration::ZERO }), ..taken };
+        assert_eq!(ask(lapsed, 2, Duration::ZERO).next, Next::Attempt { number: 2 });
+    }
+
+    #[test]
+    fn a_disabled_endpoint_parks_and_resuming_raises_the_claim() {
+        let schedule = schedule();
+        let endpoint = Endpoint { enabled: false, has_secret: true, schedule: &schedule };
+        let waiting = Delivery { in_flight: None, ..Delivery::begun(LEASE) };
+        let step = next(waiting, 1, Duration::ZERO, endpoint, 0.5);
+        assert_eq!((step.delivery.state, step.reason), (State::Parked, Some(Reason::EndpointDisabled)));
+        let resumed = resume(step.delivery).unwrap();
+        assert_eq!((resumed.state, resumed.claim), (State::Pending, 2));
+    }
+
+    #[test]
+    fn retry_after_is_obeyed_but_never_shortens_the_schedule() {
+        let busy = |ms| Outcome::Failed { reason: Failure::Busy, retry_after_ms: Some(ms) };
+        let wait = |ms| record(Delivery::begun(LEASE), 1, 1, &busy(ms), &schedule(), 0.5).next;
+        assert_eq!(wait(60_000), Next::Wait(Duration::from_secs(60)));
+        assert_eq!(wait(1_000), Next::Wait(Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn only_the_first_in_line_is_released() {
+        let of = |state| Delivery { state, in_flight: None, ..Delivery::begun(LEASE) };
+        assert_eq!(release(&[of(State::Pending), of(State::Held)]), None);
+        let (index, freed) = release(&[of(State::Exhausted), of(State::Held), of(State::Held)]).unwrap();
+        assert_eq!((index, freed.state, freed.claim), (1, State::Pending, 2));
+        assert_eq!(release(&[of(State::Delivered), of(State::Parked)]), None);
+    }
+}

@@ -1,0 +1,186 @@
+//! The ledger protocol: what webhook-consumer asks data-service, and the answers. Every call is a list and idempotent.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{DeliveryId, EventId};
+use crate::ledger::Stop;
+use crate::outcome::Outcome;
+use crate::time::Timestamp;
+use crate::webhook::Request;
+
+/// `POST /internal/open`: route an event if nobody has, and begin its first attempts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Open {
+    /// The event.
+    pub event_id: EventId,
+    /// Restate's id of the invocation; the same one asking again gets its own answer again.
+    pub invocation_id: String,
+    /// True if the record came through CDC, false if the reconciler sent it.
+    pub from_cdc: bool,
+    /// When the change was committed, as the record says.
+    pub committed_at: Option<Timestamp>,
+    /// When CDC captured it, as the record says.
+    pub captured_at: Option<Timestamp>,
+    /// When the handler began.
+    pub handled_at: Timestamp,
+}
+
+/// The answer to an [`Open`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "answer")]
+pub enum Opened {
+    /// The deliveries of this event that this invocation owns.
+    Deliveries {
+        /// To be made now.
+        attempts: Vec<Attempt>,
+        /// To be come back to.
+        later: Vec<Later>,
+    },
+    /// The ledger knows no such event; the record is to be parked.
+    UnknownEvent,
+    /// The event lies below the horizon; the record is to be parked.
+    BeforeHorizon,
+    /// This item failed; the call is to be repeated.
+    Failed,
+}
+
+/// One POST to be made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Attempt {
+    /// The delivery.
+    pub delivery_id: DeliveryId,
+    /// The claim under which the attempt was begun.
+    pub claim: u32,
+    /// From 1.
+    pub attempt: u32,
+    /// For the whole POST, in milliseconds.
+    pub timeout_ms: u64,
+    /// What to send.
+    pub request: Request,
+}
+
+/// A delivery whose next attempt is not due yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Later {
+    /// The delivery.
+    pub delivery_id: DeliveryId,
+    /// The claim to ask with.
+    pub claim: u32,
+    /// From now.
+    pub delay_ms: u64,
+}
+
+/// `POST /internal/next`: may the next attempt be made?
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Ask {
+    /// The delivery.
+    pub delivery_id: DeliveryId,
+    /// The claim of the one who asks.
+    pub claim: u32,
+    /// Restate's id of the invocation that asks.
+    pub invocation_id: String,
+}
+
+/// The answer to an [`Ask`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "answer")]
+pub enum Answer {
+    /// Make this attempt; it is begun.
+    Attempt(Box<Attempt>),
+    /// Come back.
+    Later(Later),
+    /// Nothing more to do.
+    Stop {
+        /// Why.
+        why: Stop,
+    },
+    /// This item failed; the call is to be repeated.
+    Failed,
+}
+
+/// `POST /internal/record`: the result of an attempt.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Recorded {
+    /// The delivery.
+    pub delivery_id: DeliveryId,
+    /// The claim under which the attempt was begun.
+    pub claim: u32,
+    /// Its number.
+    pub attempt: u32,
+    /// When the POST began, by the consumer's clock.
+    pub began_at: Timestamp,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+    /// The HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// What the attempt failed of, in words; never a body or a secret.
+    pub detail: Option<String>,
+    /// What became of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// `POST /internal/parked-records`: a record that names no event that the ledger knows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ParkedRecord {
+    /// `unreadable`, `unknown_event` or `before_horizon`.
+    pub reason: ParkedReason,
+    /// What the parser said.
+    pub detail: Option<String>,
+    /// Kafka's topic; none if it came through the ingress.
+    pub topic: Option<String>,
+    /// Kafka's partition.
+    pub partition: Option<i32>,
+    /// Kafka's offset.
+    pub offset: Option<i64>,
+    /// The record's key, base64.
+    pub key_base64: Option<String>,
+    /// The record's value, base64.
+    pub value_base64: String,
+    /// The event that it names.
+    pub event_id: Option<EventId>,
+}
+
+/// Why a record is parked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ParkedReason {
+    /// The bytes name no event.
+    Unreadable,
+    /// The event is not in the database.
+    UnknownEvent,
+    /// The event is older than what the ledger keeps.
+    BeforeHorizon,
+}
+
+impl ParkedReason {
+    /// The word for it in SQL and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::UnknownEvent => "unknown_event",
+            Self::BeforeHorizon => "before_horizon",
+        }
+    }
+}
+
+/// `POST /internal/overdue`: may this process reconcile, and what is overdue?
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OverdueQuery {
+    /// Who asks; one holder at a time has the lease.
+    pub holder: String,
+}
+
+/// The answer to an [`OverdueQuery`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Overdue {
+    /// Whether the one who asked has the lease.
+    pub leads: bool,
+    /// Events that nobody has routed.
+    pub events: Vec<EventId>,
+    /// Deliveries whose claim was raised for this answer.
+    pub deliveries: Vec<Later>,
+    /// Whether there is more at once.
+    pub more: bool,
+}
