@@ -5,6 +5,7 @@
 pub mod backoff;
 pub mod batch;
 pub mod client;
+pub mod database;
 pub mod error_chain;
 pub mod flags;
 pub mod lifecycle;
