@@ -16,5 +16,5 @@ pub mod telemetry;
 pub mod token;
 
 pub use lifecycle::Lifecycle;
-pub use problem::Problem;
+pub use problem::{JsonBody, Problem};
 pub use token::Token;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{DeliveryId, EventId};
+use crate::ids::{AttemptId, DeliveryId, EventId};
 use crate::ledger::Stop;
 use crate::outcome::Outcome;
 use crate::time::Timestamp;
@@ -53,6 +53,8 @@ pub struct Attempt {
     pub claim: u32,
     /// From 1.
     pub attempt: u32,
+    /// Its id on the ledger.
+    pub attempt_id: AttemptId,
     /// For the whole POST, in milliseconds.
     pub timeout_ms: u64,
     /// What to send.
@@ -107,6 +109,8 @@ pub struct Recorded {
     pub claim: u32,
     /// Its number.
     pub attempt: u32,
+    /// Its id on the ledger: a result that is recorded twice is logged once.
+    pub attempt_id: AttemptId,
     /// When the POST began, by the consumer's clock.
     pub began_at: Timestamp,
     /// How long it took, in milliseconds.

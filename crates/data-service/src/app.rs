@@ -1,0 +1,113 @@
+//! What the handlers share, and the routes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use chassis::batch::Batcher;
+use chassis::token::require_token;
+use chassis::{Lifecycle, Token};
+use domain::protocol::{Answer, Ask, Open, Opened, Recorded};
+use store::{Durability, PgPool};
+
+use crate::config::Serve;
+use crate::keyring::{self, Keyring};
+use crate::{internal, payload};
+
+/// At most so many items share one statement.
+const MOST_IN_A_BATCH: usize = 200;
+
+/// When things are overdue.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    pub unrouted: Duration,
+    pub overtaken: Duration,
+    pub overdue: Duration,
+    pub lease_margin: Duration,
+    pub sweep_limit: i64,
+}
+
+/// The effects: the database, the keys.
+pub struct Core {
+    /// Commits wait for the disk.
+    pub durable: PgPool,
+    /// Commits wait for nothing: a power cut costs a repeat, never a loss.
+    pub fast: PgPool,
+    pub keyring: Keyring,
+    pub patience: Patience,
+}
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct App {
+    pub core: Arc<Core>,
+    pub opens: Batcher<Open, Opened>,
+    pub asks: Batcher<Ask, Answer>,
+    pub records: Batcher<Recorded, Answer>,
+}
+
+/// The service could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("reading the database password")]
+    Password(#[source] chassis::flags::FileError),
+    #[error("setting up the database pool")]
+    Pool(#[source] store::Error),
+    #[error("reading the keys")]
+    Keys(#[source] keyring::Error),
+    #[error("reading a token")]
+    Token(#[source] chassis::flags::FileError),
+}
+
+impl App {
+    /// Sets up pools, keys and batches.
+    pub fn new(flags: &Serve, lifecycle: &Lifecycle) -> Result<Self, Error> {
+        let url = flags.database.url_with_password().map_err(Error::Password)?;
+        let connections = flags.database.database_connections;
+        let pool = |share: u32, durability| {
+            store::connect(url.as_str(), share, "data-service", durability).map_err(Error::Pool)
+        };
+        let core = Arc::new(Core {
+            durable: pool(connections.div_ceil(2), Durability::Durable)?,
+            fast: pool((connections / 2).max(1), Durability::Fast)?,
+            keyring: Keyring::from_file(&flags.key_file).map_err(Error::Keys)?,
+            patience: Patience {
+                unrouted: flags.unrouted_after,
+                overtaken: flags.overtaken_after,
+                overdue: flags.overdue_after,
+                lease_margin: flags.lease_margin,
+                sweep_limit: i64::from(flags.sweep_limit),
+            },
+        });
+        let (a, b, c) = (core.clone(), core.clone(), core.clone());
+        Ok(Self {
+            core,
+            opens: Batcher::start(lifecycle, 2, MOST_IN_A_BATCH, move |items| internal::open::run(a.clone(), items)),
+            asks: Batcher::start(lifecycle, 1, MOST_IN_A_BATCH, move |items| internal::next::run(b.clone(), items)),
+            records: Batcher::start(lifecycle, 2, MOST_IN_A_BATCH, move |items| {
+                internal::record::run(c.clone(), items)
+            }),
+        })
+    }
+}
+
+/// The doors, each behind its token.
+pub fn router(app: App, flags: &Serve) -> Result<Router, Error> {
+    let consumer = Token::from_file(&flags.token_file).map_err(Error::Token)?;
+    let portal = Token::from_file(&flags.portal_token_file).map_err(Error::Token)?;
+    let for_consumer = Router::new()
+        .route("/payload/{payment_id}", get(payload::get))
+        .route("/internal/open", post(internal::open::post))
+        .route("/internal/next", post(internal::next::post))
+        .route("/internal/record", post(internal::record::post))
+        .route("/internal/parked-records", post(internal::parked_records::post))
+        .route("/internal/overdue", post(internal::overdue::post))
+        .layer(from_fn_with_state(consumer, require_token))
+        .layer(axum::extract::DefaultBodyLimit::max(internal::MOST_BODY_BYTES));
+    let for_portal = Router::new()
+        .route("/internal/secrets", post(internal::secrets::post))
+        .layer(from_fn_with_state(portal, require_token));
+    Ok(for_consumer.merge(for_portal).with_state(app))
+}

@@ -1,0 +1,91 @@
+//! Makes the signed request of an attempt: the object as it is now, in the body that merchants know.
+
+use domain::ids::EventId;
+use domain::signature::Secret;
+use domain::time::Timestamp;
+use domain::webhook::{Body, Request};
+use serde_json::value::RawValue;
+use store::ledger::{Endpoint, Event};
+
+use crate::keyring::Keyring;
+
+const USER_AGENT: &str = concat!("Everhook/", env!("CARGO_PKG_VERSION"));
+
+/// The body could not be written as JSON, or the event's id is none.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// serde said no.
+    #[error("writing the body of {event_id}")]
+    Body {
+        /// The event.
+        event_id: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The database holds an id that is none.
+    #[error("reading the id of {event_id}")]
+    Id {
+        /// The event.
+        event_id: String,
+        /// Why.
+        source: domain::ids::NotAnId,
+    },
+}
+
+/// The secrets of an endpoint that can be opened, newest first. One that can't is logged and left out.
+pub fn secrets(keyring: &Keyring, endpoint: &Endpoint) -> Vec<Secret> {
+    let open = |secret: &store::ledger::Secret| match keyring.open(&secret.key_id, &secret.ciphertext) {
+        Ok(opened) => Some(opened),
+        Err(error) => {
+            tracing::error!(endpoint.id = endpoint.endpoint_id, secret.id = secret.secret_id, %error, "a signing secret can't be used");
+            None
+        }
+    };
+    endpoint.secrets.iter().filter_map(open).collect()
+}
+
+/// The signed request for an event to an endpoint, as of the moment at which the event was read.
+pub fn request(event: &Event, endpoint: &Endpoint, secrets: &[Secret]) -> Result<Request, Error> {
+    let body = body(event)?;
+    let now = Timestamp::from(event.observed_at).unix_seconds();
+    let signatures: Vec<String> =
+        secrets.iter().map(|secret| secret.sign(&event.event_id, now, body.as_bytes())).collect();
+    let mut headers = vec![
+        ("content-type".to_owned(), "application/json".to_owned()),
+        ("user-agent".to_owned(), USER_AGENT.to_owned()),
+        ("webhook-id".to_owned(), event.event_id.clone()),
+        ("webhook-timestamp".to_owned(), now.to_string()),
+        ("webhook-signature".to_owned(), signatures.join(" ")),
+    ];
+    if let Some(traceparent) = &event.traceparent {
+        headers.push(("traceparent".to_owned(), traceparent.clone()));
+    }
+    Ok(Request { url: endpoint.url.clone(), headers, body })
+}
+
+fn body(event: &Event) -> Result<String, Error> {
+    let unwritable = |source| Error::Body { event_id: event.event_id.clone(), source };
+    let event_id: EventId =
+        event.event_id.parse().map_err(|source| Error::Id { event_id: event.event_id.clone(), source })?;
+    let (data, object_version) = data(event).map_err(unwritable)?;
+    let body = Body {
+        event_type: &event.event_type,
+        timestamp: event.occurred_at.into(),
+        data: &data,
+        event_id,
+        event_version: event.object_version,
+        object_version,
+        observed_at: event.observed_at.into(),
+    };
+    serde_json::to_string(&body).map_err(unwritable)
+}
+
+/// The payment as it is now; a deleted one as it was committed, marked as deleted.
+fn data(event: &Event) -> Result<(Box<RawValue>, i64), serde_json::Error> {
+    if let Some(payment) = &event.payment {
+        return Ok((serde_json::value::to_raw_value(payment)?, payment.version));
+    }
+    let mut object = event.snapshot.clone().unwrap_or_else(|| serde_json::json!({ "payment_id": event.object_id }));
+    object["deleted"] = true.into();
+    Ok((serde_json::value::to_raw_value(&object)?, event.object_version))
+}

@@ -1,0 +1,86 @@
+//! The command line and the environment.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::ensure;
+use chassis::database::DatabaseFlags;
+use chassis::flags::{Listen, ServiceFlags, duration};
+use chassis::telemetry::LogFormat;
+
+/// The truth at delivery time, and the ledger.
+#[derive(Debug, clap::Parser)]
+#[command(version)]
+pub struct Config {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Bring the schema up to date and make the partitions of the next 60 days. May be repeated.
+    Migrate(Migrate),
+    /// Serve webhook-consumer and the portal.
+    Serve(Serve),
+}
+
+/// Flags of `migrate`.
+#[derive(Debug, clap::Args)]
+pub struct Migrate {
+    #[command(flatten)]
+    pub database: DatabaseFlags,
+    /// How the log is written to stderr.
+    #[arg(long, env = "EVERHOOK_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+/// Flags of `serve`.
+#[derive(Debug, clap::Args)]
+pub struct Serve {
+    /// Where to listen.
+    #[arg(long, env = "EVERHOOK_LISTEN", default_value = "127.0.0.1:3002")]
+    pub listen: Listen,
+    #[command(flatten)]
+    pub database: DatabaseFlags,
+    /// A file with the token that webhook-consumer shows.
+    #[arg(long, env = "EVERHOOK_TOKEN_FILE")]
+    pub token_file: PathBuf,
+    /// A file with the token that the portal shows.
+    #[arg(long, env = "EVERHOOK_PORTAL_TOKEN_FILE")]
+    pub portal_token_file: PathBuf,
+    /// A file with the keys that encrypt signing secrets: one a line, base64 of 32 random bytes. The first one
+    /// encrypts, all of them decrypt.
+    #[arg(long, env = "EVERHOOK_KEY_FILE")]
+    pub key_file: PathBuf,
+    /// An event that nobody has routed is overdue after so long, whatever CDC does.
+    #[arg(long, env = "EVERHOOK_UNROUTED_AFTER", value_parser = duration, default_value = "5m")]
+    pub unrouted_after: Duration,
+    /// An event that nobody has routed is overdue after so long, if CDC has brought a newer one.
+    #[arg(long, env = "EVERHOOK_OVERTAKEN_AFTER", value_parser = duration, default_value = "60s")]
+    pub overtaken_after: Duration,
+    /// A delivery is overdue so long after its time, doubling with each claim.
+    #[arg(long, env = "EVERHOOK_OVERDUE_AFTER", value_parser = duration, default_value = "5m")]
+    pub overdue_after: Duration,
+    /// Beyond an attempt's own time-out, so long until it is taken for dead.
+    #[arg(long, env = "EVERHOOK_LEASE_MARGIN", value_parser = duration, default_value = "5s")]
+    pub lease_margin: Duration,
+    /// How many overdue things one sweep hands out at most.
+    #[arg(long, env = "EVERHOOK_SWEEP_LIMIT", default_value_t = 500)]
+    pub sweep_limit: u32,
+    #[command(flatten)]
+    pub service: ServiceFlags,
+}
+
+impl Serve {
+    /// Checks what clap can't.
+    pub fn validate(&self) -> anyhow::Result<()> {
+        ensure!(self.sweep_limit > 0, "--sweep-limit must be at least 1");
+        ensure!(
+            self.database.database_connections >= 2,
+            "--database-connections must be at least 2: one for the fast commits, one for the durable ones"
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,208 @@
+//! `POST /internal/next`: may the next attempt of a delivery be made?
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use chassis::JsonBody;
+use chassis::error_chain::Chain;
+use domain::ids::AttemptId;
+use domain::ledger::{self, Delivery, InFlight, Next, Step, Stop};
+use domain::protocol::{Answer, Ask, Attempt, Later};
+use domain::schedule::Schedule;
+use domain::signature::Secret;
+use futures_util::future::join_all;
+use store::ledger::{Endpoint, Event, Guard, LoggedAttempt, Seen, StepRow};
+use uuid::Uuid;
+
+use super::{firsts, millis};
+use crate::app::{App, Core};
+use crate::compose;
+
+/// One answer for each item, in order.
+pub async fn post(State(app): State<App>, JsonBody(items): JsonBody<Vec<Ask>>) -> Json<Vec<Answer>> {
+    let calls = items.into_iter().map(|item| app.asks.call(item));
+    Json(join_all(calls).await.into_iter().map(|answer| answer.unwrap_or(Answer::Failed)).collect())
+}
+
+/// Answers a batch.
+pub async fn run(core: Arc<Core>, items: Vec<Ask>) -> Vec<Answer> {
+    advance(&core, &items).await
+}
+
+/// Answers a batch. A failure of the database fails all of it; each item is then asked for again.
+pub async fn advance(core: &Core, items: &[Ask]) -> Vec<Answer> {
+    match steps(core, items).await {
+        Ok(answers) => answers,
+        Err(error) => {
+            tracing::warn!(error = %Chain(&error), items = items.len(), "attempts could not be begun");
+            items.iter().map(|_| Answer::Failed).collect()
+        }
+    }
+}
+
+/// What a transition needs to know, as it was read.
+pub struct Known {
+    pub seen: HashMap<String, Seen>,
+    pub endpoints: HashMap<String, Endpoint>,
+}
+
+/// Reads deliveries with their endpoints.
+pub async fn read(pool: &store::PgPool, delivery_ids: &[String]) -> Result<Known, store::Error> {
+    let seen = store::ledger::deliveries(pool, delivery_ids).await?;
+    let endpoint_ids: Vec<String> = seen.iter().map(|d| d.endpoint_id.clone()).collect();
+    let endpoints = store::ledger::endpoints_of(pool, &[], &endpoint_ids).await?;
+    Ok(Known {
+        seen: seen.into_iter().map(|d| (d.delivery_id.clone(), d)).collect(),
+        endpoints: endpoints.into_iter().map(|e| (e.endpoint_id.clone(), e)).collect(),
+    })
+}
+
+async fn steps(core: &Core, items: &[Ask]) -> Result<Vec<Answer>, store::Error> {
+    let ids: Vec<String> = items.iter().map(|item| item.delivery_id.to_string()).collect();
+    let known = read(&core.fast, &ids).await?;
+    let event_ids: Vec<String> = known.seen.values().map(|d| d.event_id.clone()).collect();
+    let events: HashMap<String, Event> =
+        store::ledger::events(&core.fast, &event_ids).await?.into_iter().map(|e| (e.event_id.clone(), e)).collect();
+
+    let mut rows = Vec::new();
+    let mut answers = Vec::with_capacity(items.len());
+    for ((item, id), first) in items.iter().zip(&ids).zip(firsts(items, |item| item.delivery_id)) {
+        let Some(seen) = known.seen.get(id) else {
+            answers.push(Answer::Stop { why: Stop::Unknown });
+            continue;
+        };
+        // An endpoint or event that is gone takes its deliveries with it only by hand: ask again and be told.
+        let (true, Some(endpoint), Some(event)) =
+            (first, known.endpoints.get(&seen.endpoint_id), events.get(&seen.event_id))
+        else {
+            answers.push(Answer::Failed);
+            continue;
+        };
+        let secrets = compose::secrets(&core.keyring, endpoint);
+        let schedule = schedule(endpoint);
+        let policy =
+            ledger::Endpoint { enabled: endpoint.enabled, has_secret: !secrets.is_empty(), schedule: &schedule };
+        let due_in = Duration::from_millis(u64::try_from(seen.due_in_ms).unwrap_or(0));
+        let before = as_delivery(seen, &item.invocation_id);
+        let step = ledger::next(before, item.claim, due_in, policy, rand::random());
+        if step.delivery != before || step.closed.is_some() {
+            let begins = matches!(step.next, Next::Attempt { .. })
+                .then(|| (item.invocation_id.clone(), lease_ms(core, endpoint)));
+            let ended = step.closed.into_iter().map(|number| closed(seen, number)).collect();
+            rows.push(step_row(seen, &step, begins, ended));
+        }
+        answers.push(answer(item, &step, event, endpoint, &secrets));
+    }
+    if !rows.is_empty() {
+        let written = store::ledger::write_steps(&core.fast, &rows).await?;
+        for (id, answer) in ids.iter().zip(&mut answers) {
+            if rows.iter().any(|row| row.delivery_id == *id) && !written.contains(id) {
+                *answer = Answer::Failed;
+            }
+        }
+    }
+    Ok(answers)
+}
+
+fn answer(item: &Ask, step: &Step, event: &Event, endpoint: &Endpoint, secrets: &[Secret]) -> Answer {
+    let Next::Attempt { number } = step.next else {
+        return answer_without_attempt(item.delivery_id, item.claim, step.next);
+    };
+    match compose::request(event, endpoint, secrets) {
+        Ok(request) => Answer::Attempt(Box::new(Attempt {
+            delivery_id: item.delivery_id,
+            claim: item.claim,
+            attempt: number,
+            attempt_id: AttemptId::from_uuid(Uuid::now_v7()),
+            timeout_ms: u64::from(endpoint.timeout_ms.unsigned_abs()),
+            request,
+        })),
+        Err(error) => {
+            tracing::error!(event.id = event.event_id, error = %Chain(&error), "a webhook could not be composed");
+            Answer::Failed
+        }
+    }
+}
+
+/// The answer to a step that begins no attempt.
+pub fn answer_without_attempt(delivery_id: domain::ids::DeliveryId, claim: u32, next: Next) -> Answer {
+    match next {
+        Next::Wait(wait) => {
+            Answer::Later(Later { delivery_id, claim, delay_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) })
+        }
+        Next::Stop(why) => Answer::Stop { why },
+        Next::Attempt { .. } => Answer::Failed,
+    }
+}
+
+/// The schedule of an endpoint; one that can't be read is replaced by the default and told.
+pub fn schedule(endpoint: &Endpoint) -> Schedule {
+    endpoint.schedule_ms.clone().map_or_else(Schedule::default, |waits| {
+        Schedule::try_from(waits).unwrap_or_else(|error| {
+            tracing::error!(endpoint.id = endpoint.endpoint_id, %error, "an endpoint's schedule can't be used");
+            Schedule::default()
+        })
+    })
+}
+
+/// How long an attempt may be under way before it is taken for dead.
+pub fn lease_ms(core: &Core, endpoint: &Endpoint) -> i64 {
+    i64::from(endpoint.timeout_ms) + millis(core.patience.lease_margin)
+}
+
+/// The delivery as the transitions see it, asked by this invocation.
+pub fn as_delivery(seen: &Seen, invocation_id: &str) -> Delivery {
+    Delivery {
+        state: seen.state,
+        claim: seen.claim.unsigned_abs(),
+        attempts: seen.attempts.unsigned_abs(),
+        unknowns: seen.unknowns.unsigned_abs(),
+        in_flight: seen.in_flight.as_ref().map(|(owner, left_ms)| InFlight {
+            own: owner == invocation_id,
+            lease_left: Duration::from_millis(u64::try_from(*left_ms).unwrap_or(0)),
+        }),
+    }
+}
+
+/// The row to be written for a step, guarded by what was seen.
+pub fn step_row(seen: &Seen, step: &Step, begins: Option<(String, i64)>, ended: Vec<LoggedAttempt>) -> StepRow {
+    let count = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+    StepRow {
+        delivery_id: seen.delivery_id.clone(),
+        guard: Guard::AsSeen {
+            state: seen.state,
+            claim: seen.claim,
+            attempts: seen.attempts,
+            in_flight: seen.in_flight.is_some(),
+        },
+        state: step.delivery.state,
+        reason: step.reason.map(ledger::Reason::as_str),
+        claim: count(step.delivery.claim),
+        attempts: count(step.delivery.attempts),
+        unknowns: Some(count(step.delivery.unknowns)),
+        due_in_ms: match step.next {
+            Next::Wait(wait) => Some(millis(wait)),
+            Next::Attempt { .. } => Some(0),
+            Next::Stop(_) => None,
+        },
+        begins,
+        keeps_in_flight: false,
+        ended,
+    }
+}
+
+fn closed(seen: &Seen, number: u32) -> LoggedAttempt {
+    LoggedAttempt {
+        attempt_id: AttemptId::from_uuid(Uuid::now_v7()).to_string(),
+        claim: seen.claim,
+        number: i32::try_from(number).unwrap_or(i32::MAX),
+        began_at: seen.begun_at.unwrap_or_else(time::OffsetDateTime::now_utc),
+        duration_ms: None,
+        outcome: "unknown".to_owned(),
+        status: None,
+        detail: Some("begun, and no result came; whoever made it has died or was cut off".to_owned()),
+    }
+}

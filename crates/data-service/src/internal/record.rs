@@ -1,0 +1,135 @@
+//! `POST /internal/record`: the results of attempts.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use chassis::JsonBody;
+use chassis::error_chain::Chain;
+use domain::ledger::{self, State as DeliveryState, Stop};
+use domain::outcome::Outcome;
+use domain::protocol::{Answer, Recorded};
+use futures_util::future::join_all;
+use store::ledger::{Guard, LoggedAttempt, StepRow};
+
+use super::{firsts, next};
+use crate::app::{App, Core};
+
+/// Why an endpoint was disabled that answered 410 or `webhook-delivery: disable`.
+const GONE: &str = "disabled_by_receiver";
+
+/// One answer for each item, in order.
+pub async fn post(State(app): State<App>, JsonBody(items): JsonBody<Vec<Recorded>>) -> Json<Vec<Answer>> {
+    let calls = items.into_iter().map(|item| app.records.call(item));
+    Json(join_all(calls).await.into_iter().map(|answer| answer.unwrap_or(Answer::Failed)).collect())
+}
+
+/// Records a batch. A failure of the database fails all of it; each item is then sent again.
+pub async fn run(core: Arc<Core>, items: Vec<Recorded>) -> Vec<Answer> {
+    match record(&core, &items).await {
+        Ok(answers) => answers,
+        Err(error) => {
+            tracing::warn!(error = %Chain(&error), items = items.len(), "results could not be recorded");
+            items.iter().map(|_| Answer::Failed).collect()
+        }
+    }
+}
+
+async fn record(core: &Core, items: &[Recorded]) -> Result<Vec<Answer>, store::Error> {
+    let ids: Vec<String> = items.iter().map(|item| item.delivery_id.to_string()).collect();
+    // A 2xx is kept from any claim and any state, so nothing needs to be read for it.
+    let to_read: Vec<String> = items
+        .iter()
+        .zip(&ids)
+        .filter(|(item, _)| !matches!(item.outcome, Outcome::Delivered { disable: false }))
+        .map(|(_, id)| id.clone())
+        .collect();
+    let known = match to_read.is_empty() {
+        true => None,
+        false => Some(next::read(&core.durable, &to_read).await?),
+    };
+    disable_endpoints(core, items, known.as_ref()).await?;
+
+    let mut rows = Vec::new();
+    let mut answers = Vec::with_capacity(items.len());
+    for ((item, id), first) in items.iter().zip(&ids).zip(firsts(items, |item| item.delivery_id)) {
+        let (row, answer) = match (&item.outcome, first) {
+            (_, false) => (None, Answer::Failed),
+            (Outcome::Delivered { .. }, true) => (Some(delivered(item)), Answer::Stop { why: Stop::Ended }),
+            (_, true) => failed(item, id, known.as_ref()),
+        };
+        rows.extend(row);
+        answers.push(answer);
+    }
+    let written = match rows.is_empty() {
+        true => Vec::new(),
+        false => store::ledger::write_steps(&core.durable, &rows).await?,
+    };
+    for (id, answer) in ids.iter().zip(&mut answers) {
+        if let Some(row) = rows.iter().find(|row| row.delivery_id == *id).filter(|_| !written.contains(id)) {
+            *answer = match row.guard {
+                Guard::Any => Answer::Stop { why: Stop::Unknown },
+                Guard::AsSeen { .. } => Answer::Failed,
+            };
+        }
+    }
+    Ok(answers)
+}
+
+/// An endpoint that wants nothing more is disabled first: a crash in between parks the delivery at its next attempt.
+async fn disable_endpoints(core: &Core, items: &[Recorded], known: Option<&next::Known>) -> Result<(), store::Error> {
+    let Some(known) = known else { return Ok(()) };
+    let gone: Vec<String> = items
+        .iter()
+        .filter(|item| item.outcome.disables_endpoint())
+        .filter_map(|item| known.seen.get(&item.delivery_id.to_string()))
+        .map(|seen| seen.endpoint_id.clone())
+        .collect();
+    if !gone.is_empty() && store::payload::disable_endpoints(&core.durable, &gone, GONE).await? > 0 {
+        tracing::warn!(endpoints = ?gone, "endpoints were disabled, as their receiver asked");
+    }
+    Ok(())
+}
+
+fn delivered(item: &Recorded) -> StepRow {
+    StepRow {
+        delivery_id: item.delivery_id.to_string(),
+        guard: Guard::Any,
+        state: DeliveryState::Delivered,
+        reason: None,
+        claim: 0,
+        attempts: 0,
+        unknowns: None,
+        due_in_ms: None,
+        begins: None,
+        keeps_in_flight: false,
+        ended: vec![logged(item)],
+    }
+}
+
+fn failed(item: &Recorded, id: &str, known: Option<&next::Known>) -> (Option<StepRow>, Answer) {
+    let Some(known) = known else { return (None, Answer::Failed) };
+    let Some(seen) = known.seen.get(id) else { return (None, Answer::Stop { why: Stop::Unknown }) };
+    let Some(endpoint) = known.endpoints.get(&seen.endpoint_id) else { return (None, Answer::Failed) };
+    let schedule = next::schedule(endpoint);
+    // Whoever records has made the attempt, whatever invocation that is by now.
+    let before = next::as_delivery(seen, "");
+    let step = ledger::record(before, item.claim, item.attempt, &item.outcome, &schedule, rand::random());
+    let answer = next::answer_without_attempt(item.delivery_id, item.claim, step.next);
+    let changed = step.delivery != before;
+    (changed.then(|| next::step_row(seen, &step, None, vec![logged(item)])), answer)
+}
+
+fn logged(item: &Recorded) -> LoggedAttempt {
+    let count = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+    LoggedAttempt {
+        attempt_id: item.attempt_id.to_string(),
+        claim: count(item.claim),
+        number: count(item.attempt),
+        began_at: item.began_at.into_inner(),
+        duration_ms: i64::try_from(item.duration_ms).ok(),
+        outcome: item.outcome.as_str().to_owned(),
+        status: item.status.and_then(|status| i16::try_from(status).ok()),
+        detail: item.detail.clone(),
+    }
+}

@@ -1,0 +1,132 @@
+//! Signing secrets at rest: XChaCha20-Poly1305 under a key from a file. Only this process ever holds one in clear.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use chassis::flags::{FileError, read_trimmed};
+use domain::signature::Secret;
+use sha2::{Digest as _, Sha256};
+
+const NONCE_BYTES: usize = 24;
+const CONTEXT: &[u8] = b"everhook endpoint secret";
+
+/// The keys of the key file.
+pub struct Keyring {
+    current: String,
+    ciphers: HashMap<String, XChaCha20Poly1305>,
+}
+
+/// A secret as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// Which key encrypted it: the start of the key's SHA-256, in hex.
+    pub key_id: String,
+    /// Nonce, then ciphertext.
+    pub ciphertext: Vec<u8>,
+}
+
+/// The key file can't be used, or a secret can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file can't be read.
+    #[error("reading the key file")]
+    File(#[source] FileError),
+    /// A line is no key.
+    #[error("line {line} of the key file is not base64 of 32 bytes; make one with: head -c 32 /dev/urandom | base64")]
+    Key {
+        /// From 1.
+        line: usize,
+    },
+    /// The key file has no such key any more.
+    #[error("the key file has no key {key_id}; add the old key as a further line")]
+    NoKey {
+        /// As it is stored.
+        key_id: String,
+    },
+    /// Not encrypted by this key, or changed since.
+    #[error("a secret can't be opened with key {key_id}")]
+    Opening {
+        /// As it is stored.
+        key_id: String,
+    },
+    /// Could not be encrypted.
+    #[error("a secret can't be encrypted")]
+    Sealing,
+}
+
+impl Keyring {
+    /// Reads the key file.
+    pub fn from_file(path: &Path) -> Result<Self, Error> {
+        let text = read_trimmed(path).map_err(Error::File)?;
+        let mut current = None;
+        let mut ciphers = HashMap::new();
+        for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            let bad = || Error::Key { line: index + 1 };
+            let key = STANDARD.decode(line.trim()).map_err(|_| bad())?;
+            let cipher = XChaCha20Poly1305::new_from_slice(&key).map_err(|_| bad())?;
+            let key_id: String = Sha256::digest(&key).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+            current.get_or_insert_with(|| key_id.clone());
+            ciphers.insert(key_id, cipher);
+        }
+        Ok(Self { current: current.ok_or(Error::Key { line: 1 })?, ciphers })
+    }
+
+    /// Encrypts a secret with the current key. `nonce` must be fresh.
+    pub fn seal(&self, secret: &Secret, nonce: [u8; NONCE_BYTES]) -> Result<Sealed, Error> {
+        let cipher = self.ciphers.get(&self.current).ok_or(Error::Sealing)?;
+        let payload = Payload { msg: secret.expose_bytes(), aad: CONTEXT };
+        let encrypted = cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| Error::Sealing)?;
+        Ok(Sealed { key_id: self.current.clone(), ciphertext: [&nonce[..], &encrypted].concat() })
+    }
+
+    /// Decrypts a secret.
+    pub fn open(&self, key_id: &str, ciphertext: &[u8]) -> Result<Secret, Error> {
+        let cipher = self.ciphers.get(key_id).ok_or_else(|| Error::NoKey { key_id: key_id.to_owned() })?;
+        let opening = || Error::Opening { key_id: key_id.to_owned() };
+        let (nonce, encrypted) = ciphertext.split_first_chunk::<NONCE_BYTES>().ok_or_else(opening)?;
+        let payload = Payload { msg: encrypted, aad: CONTEXT };
+        let bytes = cipher.decrypt(&XNonce::from(*nonce), payload).map_err(|_| opening())?;
+        Secret::from_bytes(&bytes).map_err(|_| opening())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keyring(name: &str, lines: &[u8]) -> Result<Keyring, Error> {
+        let path = std::env::temp_dir().join(format!("everhook-keyring-{}-{name}", std::process::id()));
+        let text: Vec<String> = lines.iter().map(|byte| STANDARD.encode([*byte; 32])).collect();
+        std::fs::write(&path, text.join("\n")).unwrap();
+        let keyring = Keyring::from_file(&path);
+        std::fs::remove_file(&path).unwrap();
+        keyring
+    }
+
+    #[test]
+    fn a_secret_survives_a_change_of_keys_while_the_old_one_is_kept() {
+        let secret = Secret::from_bytes(&[7; 32]).unwrap();
+        let sealed = keyring("old", &[1]).unwrap().seal(&secret, [9; NONCE_BYTES]).unwrap();
+        assert!(!sealed.ciphertext.windows(8).any(|w| w == [7; 8]), "the secret is in the ciphertext");
+        let rotated = keyring("both", &[2, 1]).unwrap();
+        assert_eq!(rotated.open(&sealed.key_id, &sealed.ciphertext).unwrap(), secret);
+        let mut changed = sealed.ciphertext.clone();
+        changed[30] ^= 1;
+        assert!(matches!(rotated.open(&sealed.key_id, &changed), Err(Error::Opening { .. })));
+        let without = keyring("new", &[2]).unwrap();
+        assert!(matches!(without.open(&sealed.key_id, &sealed.ciphertext), Err(Error::NoKey { .. })));
+    }
+
+    #[test]
+    fn a_line_that_is_no_key_is_named() {
+        let path = std::env::temp_dir().join(format!("everhook-keyring-{}-bad", std::process::id()));
+        std::fs::write(&path, format!("{}\nshort\n", STANDARD.encode([1; 32]))).unwrap();
+        let error = Keyring::from_file(&path).err().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(error, Error::Key { line: 2 }), "{error}");
+    }
+}

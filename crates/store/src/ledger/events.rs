@@ -1,0 +1,190 @@
+//! What a webhook is made of: the event, the object as it is now, the endpoints and their secrets.
+
+use domain::payment::{Payment, Status};
+use sqlx::PgPool;
+
+use super::Moment;
+use crate::Error;
+
+/// An event with its object and what the ledger knows of it.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// Its id.
+    pub event_id: String,
+    /// Dotted words.
+    pub event_type: String,
+    /// The object.
+    pub object_id: String,
+    /// The object's version that the event made.
+    pub object_version: i64,
+    /// Whose it is.
+    pub merchant_id: String,
+    /// When it happened.
+    pub occurred_at: Moment,
+    /// W3C, if the change carried one.
+    pub traceparent: Option<String>,
+    /// Whether the ledger no longer keeps events of that time.
+    pub before_horizon: bool,
+    /// The invocation that routed it, and its deliveries.
+    pub routed: Option<(String, Vec<String>)>,
+    /// The payment as it is now; none if it was deleted.
+    pub payment: Option<Payment>,
+    /// The payment as it was committed, as JSON; read only if the payment was deleted, and absent if it was too large.
+    pub snapshot: Option<serde_json::Value>,
+    /// When all this was read.
+    pub observed_at: Moment,
+}
+
+/// An endpoint with its current secrets.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// Its id.
+    pub endpoint_id: String,
+    /// Whose it is.
+    pub merchant_id: String,
+    /// Where to POST.
+    pub url: String,
+    /// Which events it wants.
+    pub event_types: Vec<String>,
+    /// The waits between attempts, in milliseconds; none for the default.
+    pub schedule_ms: Option<Vec<i64>>,
+    /// For a whole POST.
+    pub timeout_ms: i32,
+    /// Whether it is enabled.
+    pub enabled: bool,
+    /// Newest first.
+    pub secrets: Vec<Secret>,
+}
+
+/// A secret as it is stored.
+#[derive(Debug, Clone)]
+pub struct Secret {
+    /// Its id.
+    pub secret_id: String,
+    /// Which key encrypted it.
+    pub key_id: String,
+    /// Nonce and ciphertext.
+    pub ciphertext: Vec<u8>,
+}
+
+/// The events of these ids that exist; a list far shorter than asked is no error.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn events(pool: &PgPool, event_ids: &[String]) -> Result<Vec<Event>, Error> {
+    let rows = sqlx::query!(
+        r#"
+        select e.event_id as "event_id!", e.event_type as "event_type!", e.object_id as "object_id!",
+            e.object_version as "object_version!", e.merchant_id as "merchant_id!", e.occurred_at as "occurred_at!",
+            e.traceparent as "traceparent?", case when p.payment_id is null then e.snapshot end as "snapshot?",
+            e.event_id < (select h.event_id from horizon h) as "before_horizon!",
+            r.invocation_id as "invocation_id?", r.delivery_ids as "delivery_ids?",
+            p.payment_id as "payment_id?", p.amount as "amount?", p.currency as "currency?", p.status as "status?",
+            p.version as "version?", p.reference as "reference?", p.description as "description?", p.created_at as "created_at?",
+            p.updated_at as "updated_at?", clock_timestamp() as "observed_at!"
+        from domain_events e
+        left join routed_events r on r.event_id = e.event_id and r.event_id = any($1)
+        left join payments p on p.payment_id = e.object_id
+        where e.event_id = any($1)
+        "#,
+        event_ids,
+    )
+    .fetch_all(pool)
+    .await
+    .map_err(Error::doing("reading events with their objects"))?;
+    let unreadable = |text: &str| Error {
+        doing: "reading a payment; this program is older than the schema",
+        source: sqlx::Error::Decode(text.to_owned().into()),
+    };
+    let rows = rows.into_iter().map(|row| {
+        let payment =
+            match (row.payment_id, row.amount, row.currency, row.status, row.version, row.created_at, row.updated_at) {
+                (
+                    Some(id),
+                    Some(amount),
+                    Some(currency),
+                    Some(status),
+                    Some(version),
+                    Some(created_at),
+                    Some(updated_at),
+                ) => Some(Payment {
+                    payment_id: id.parse().map_err(|_| unreadable(&id))?,
+                    merchant_id: row.merchant_id.parse().map_err(|_| unreadable(&row.merchant_id))?,
+                    amount,
+                    currency,
+                    status: status.parse::<Status>().map_err(|_| unreadable(&status))?,
+                    version,
+                    reference: row.reference,
+                    description: row.description,
+                    created_at: created_at.into(),
+                    updated_at: updated_at.into(),
+                }),
+                _ => None,
+            };
+        Ok(Event {
+            event_id: row.event_id,
+            event_type: row.event_type,
+            object_id: row.object_id,
+            object_version: row.object_version,
+            merchant_id: row.merchant_id,
+            occurred_at: row.occurred_at,
+            traceparent: row.traceparent,
+            before_horizon: row.before_horizon,
+            routed: row.invocation_id.zip(row.delivery_ids),
+            payment,
+            snapshot: row.snapshot,
+            observed_at: row.observed_at,
+        })
+    });
+    rows.collect()
+}
+
+/// Every endpoint of these merchants, and those of these ids, with their secrets.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn endpoints_of(
+    pool: &PgPool,
+    merchant_ids: &[String],
+    endpoint_ids: &[String],
+) -> Result<Vec<Endpoint>, Error> {
+    let rows = sqlx::query!(
+        r#"
+        select p.endpoint_id as "endpoint_id!", p.merchant_id as "merchant_id!", p.url as "url!",
+            p.event_types as "event_types!", p.schedule_ms as "schedule_ms?", p.timeout_ms as "timeout_ms!",
+            p.state = 'enabled' as "enabled!",
+            s.secret_id as "secret_id?", s.key_id as "key_id?", s.ciphertext as "ciphertext?"
+        from endpoints p
+        left join endpoint_secrets s
+            on s.endpoint_id = p.endpoint_id and (s.expires_at is null or s.expires_at > clock_timestamp())
+        where p.merchant_id = any($1) or p.endpoint_id = any($2)
+        order by p.endpoint_id, s.secret_id desc
+        "#,
+        merchant_ids,
+        endpoint_ids,
+    )
+    .fetch_all(pool)
+    .await
+    .map_err(Error::doing("reading endpoints with their secrets"))?;
+    let mut endpoints: Vec<Endpoint> = Vec::new();
+    for row in rows {
+        if endpoints.last().is_none_or(|last| last.endpoint_id != row.endpoint_id) {
+            endpoints.push(Endpoint {
+                endpoint_id: row.endpoint_id,
+                merchant_id: row.merchant_id,
+                url: row.url,
+                event_types: row.event_types,
+                schedule_ms: row.schedule_ms,
+                timeout_ms: row.timeout_ms,
+                enabled: row.enabled,
+                secrets: Vec::new(),
+            });
+        }
+        if let (Some(endpoint), Some(secret_id), Some(key_id), Some(ciphertext)) =
+            (endpoints.last_mut(), row.secret_id, row.key_id, row.ciphertext)
+        {
+            endpoint.secrets.push(Secret { secret_id, key_id, ciphertext });
+        }
+    }
+    Ok(endpoints)
+}

@@ -1,0 +1,93 @@
+//! Routing: the row of an event and the rows of its deliveries, in one statement.
+
+use sqlx::PgPool;
+
+use super::Moment;
+use crate::Error;
+
+/// How an event is routed.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The event.
+    pub event_id: String,
+    /// Restate's id of the invocation that routes it.
+    pub invocation_id: String,
+    /// Whether the record came through CDC.
+    pub from_cdc: bool,
+    /// As the record says.
+    pub committed_at: Option<Moment>,
+    /// As the record says.
+    pub captured_at: Option<Moment>,
+    /// When the handler began.
+    pub handled_at: Moment,
+    /// One for each endpoint that wants it; none means filtered.
+    pub deliveries: Vec<NewDelivery>,
+}
+
+/// A delivery as it is made.
+#[derive(Debug, Clone)]
+pub struct NewDelivery {
+    /// Its id.
+    pub delivery_id: String,
+    /// Where to.
+    pub endpoint_id: String,
+    /// `pending` with its first attempt begun, or `parked` for this reason.
+    pub parked: Option<&'static str>,
+    /// How long its first attempt may be under way, in milliseconds.
+    pub lease_ms: i64,
+}
+
+/// Stores the routes of events that nobody has routed; answers the ids of those that this call routed.
+///
+/// # Errors
+/// If the statement fails; then nothing is stored.
+pub async fn route(pool: &PgPool, routes: &[Route]) -> Result<Vec<String>, Error> {
+    let column = |of: fn(&Route) -> String| routes.iter().map(of).collect::<Vec<_>>();
+    let moments = |of: fn(&Route) -> Option<Moment>| routes.iter().map(of).collect::<Vec<_>>();
+    let made: Vec<(&Route, &NewDelivery)> =
+        routes.iter().flat_map(|route| route.deliveries.iter().map(move |delivery| (route, delivery))).collect();
+    let made_column = |of: fn(&Route, &NewDelivery) -> String| made.iter().map(|(r, d)| of(r, d)).collect::<Vec<_>>();
+    sqlx::query_scalar!(
+        r#"
+        with won as (
+            insert into routed_events
+                (event_id, invocation_id, from_cdc, fan_out, delivery_ids, committed_at, captured_at, handled_at)
+            select event_id, invocation_id, from_cdc, cardinality(string_to_array(delivery_ids, ',')),
+                string_to_array(delivery_ids, ','), committed_at, captured_at, handled_at
+            from unnest($1::text[], $2::text[], $3::boolean[], $4::text[], $5::timestamptz[], $6::timestamptz[],
+                $7::timestamptz[])
+                as new (event_id, invocation_id, from_cdc, delivery_ids, committed_at, captured_at, handled_at)
+            on conflict (event_id) do nothing
+            returning event_id, invocation_id
+        ), made as (
+            insert into deliveries
+                (delivery_id, event_id, endpoint_id, state, reason, claim, attempts, due_at, owner, begun_at, lease_until)
+            select new.delivery_id, new.event_id, new.endpoint_id,
+                case when new.parked is null then 'pending' else 'parked' end, new.parked, 1,
+                case when new.parked is null then 1 else 0 end, clock_timestamp(),
+                case when new.parked is null then won.invocation_id end,
+                case when new.parked is null then clock_timestamp() end,
+                case when new.parked is null then clock_timestamp() + new.lease_ms * interval '1 ms' end
+            from unnest($8::text[], $9::text[], $10::text[], $11::text[], $12::bigint[])
+                as new (event_id, delivery_id, endpoint_id, parked, lease_ms)
+            join won using (event_id)
+        )
+        select event_id as "event_id!" from won
+        "#,
+        &column(|r| r.event_id.clone()),
+        &column(|r| r.invocation_id.clone()),
+        &routes.iter().map(|r| r.from_cdc).collect::<Vec<_>>(),
+        &column(|r| r.deliveries.iter().map(|d| d.delivery_id.as_str()).collect::<Vec<_>>().join(",")),
+        &moments(|r| r.committed_at) as &[Option<Moment>],
+        &moments(|r| r.captured_at) as &[Option<Moment>],
+        &routes.iter().map(|r| r.handled_at).collect::<Vec<_>>(),
+        &made_column(|r, _| r.event_id.clone()),
+        &made_column(|_, d| d.delivery_id.clone()),
+        &made_column(|_, d| d.endpoint_id.clone()),
+        &made.iter().map(|(_, d)| d.parked.map(str::to_owned)).collect::<Vec<_>>() as &[Option<String>],
+        &made.iter().map(|(_, d)| d.lease_ms).collect::<Vec<_>>(),
+    )
+    .fetch_all(pool)
+    .await
+    .map_err(Error::doing("routing events"))
+}

@@ -1,0 +1,230 @@
+//! Reading deliveries for a transition, and storing what the transition answered.
+
+use domain::ledger::State;
+use sqlx::PgPool;
+
+use super::Moment;
+use crate::Error;
+
+/// A delivery as it was read; times are the database's.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// Its id.
+    pub delivery_id: String,
+    /// Its event.
+    pub event_id: String,
+    /// Its endpoint.
+    pub endpoint_id: String,
+    /// Its state.
+    pub state: State,
+    /// Its claim.
+    pub claim: i32,
+    /// Attempts begun.
+    pub attempts: i32,
+    /// Attempts closed as unknown.
+    pub unknowns: i32,
+    /// Milliseconds until it is due; negative when past.
+    pub due_in_ms: i64,
+    /// The invocation that makes the attempt under way, and the milliseconds that are left of its lease.
+    pub in_flight: Option<(String, i64)>,
+    /// When the attempt under way began.
+    pub begun_at: Option<Moment>,
+}
+
+/// Whether a write happens only if the delivery is still as it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// Written only if state, claim, attempts and in-flight are as they were seen.
+    AsSeen {
+        /// Seen.
+        state: State,
+        /// Seen.
+        claim: i32,
+        /// Seen.
+        attempts: i32,
+        /// Seen.
+        in_flight: bool,
+    },
+    /// Written over whatever is there: only for a 2xx.
+    Any,
+}
+
+/// A delivery as it is to be stored.
+#[derive(Debug, Clone)]
+pub struct StepRow {
+    /// Which.
+    pub delivery_id: String,
+    /// Its guard.
+    pub guard: Guard,
+    /// New.
+    pub state: State,
+    /// New; only for parked and exhausted.
+    pub reason: Option<&'static str>,
+    /// New.
+    pub claim: i32,
+    /// New.
+    pub attempts: i32,
+    /// New; none leaves it.
+    pub unknowns: Option<i32>,
+    /// The new due time, in milliseconds from now; none leaves it.
+    pub due_in_ms: Option<i64>,
+    /// The invocation that begins an attempt with this write, and its lease in milliseconds.
+    pub begins: Option<(String, i64)>,
+    /// Whether an attempt under way stays so; otherwise it is closed with this write.
+    pub keeps_in_flight: bool,
+    /// The attempts that have ended with this write.
+    pub ended: Vec<LoggedAttempt>,
+}
+
+/// An attempt that has ended.
+#[derive(Debug, Clone)]
+pub struct LoggedAttempt {
+    /// Its id.
+    pub attempt_id: String,
+    /// Under which claim.
+    pub claim: i32,
+    /// From 1.
+    pub number: i32,
+    /// When it began.
+    pub began_at: Moment,
+    /// In milliseconds, if it is known.
+    pub duration_ms: Option<i64>,
+    /// `domain::outcome::Outcome::as_str`, or `unknown`.
+    pub outcome: String,
+    /// The HTTP status.
+    pub status: Option<i16>,
+    /// In words.
+    pub detail: Option<String>,
+}
+
+/// The deliveries of these ids that exist.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn deliveries(pool: &PgPool, delivery_ids: &[String]) -> Result<Vec<Seen>, Error> {
+    let rows = sqlx::query!(
+        r#"
+        select delivery_id as "delivery_id!", event_id as "event_id!", endpoint_id as "endpoint_id!", state as "state!",
+            claim as "claim!", attempts as "attempts!", unknowns as "unknowns!", owner as "owner?", begun_at as "begun_at?",
+            (extract(epoch from due_at - clock_timestamp()) * 1000)::bigint as "due_in_ms!",
+            (extract(epoch from lease_until - clock_timestamp()) * 1000)::bigint as "lease_left_ms?"
+        from deliveries
+        where delivery_id = any($1)
+        "#,
+        delivery_ids,
+    )
+    .fetch_all(pool)
+    .await
+    .map_err(Error::doing("reading deliveries"))?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Seen {
+                state: state(&row.state)?,
+                delivery_id: row.delivery_id,
+                event_id: row.event_id,
+                endpoint_id: row.endpoint_id,
+                claim: row.claim,
+                attempts: row.attempts,
+                unknowns: row.unknowns,
+                due_in_ms: row.due_in_ms,
+                in_flight: row.owner.zip(row.lease_left_ms),
+                begun_at: row.begun_at,
+            })
+        })
+        .collect()
+}
+
+/// Stores the steps whose guard holds; answers the ids of the deliveries that were written.
+///
+/// # Errors
+/// If the statement fails; then nothing is stored.
+pub async fn write_steps(pool: &PgPool, steps: &[StepRow]) -> Result<Vec<String>, Error> {
+    let ids: Vec<String> = steps.iter().map(|s| s.delivery_id.clone()).collect();
+    let seen = |of: fn(State, i32, i32, bool) -> i32| {
+        steps
+            .iter()
+            .map(|s| match s.guard {
+                Guard::AsSeen { state, claim, attempts, in_flight } => Some(of(state, claim, attempts, in_flight)),
+                Guard::Any => None,
+            })
+            .collect::<Vec<_>>()
+    };
+    let seen_state: Vec<Option<String>> = steps
+        .iter()
+        .map(|s| match s.guard {
+            Guard::AsSeen { state, .. } => Some(state.as_str().to_owned()),
+            Guard::Any => None,
+        })
+        .collect();
+    let ended: Vec<(&str, &LoggedAttempt)> =
+        steps.iter().flat_map(|s| s.ended.iter().map(|a| (s.delivery_id.as_str(), a))).collect();
+    sqlx::query_scalar!(
+        r#"
+        with changed as (
+            update deliveries d
+            set state = s.state, reason = s.reason, claim = coalesce(s.claim, d.claim),
+                attempts = coalesce(s.attempts, d.attempts), unknowns = coalesce(s.unknowns, d.unknowns),
+                due_at = coalesce(clock_timestamp() + s.due_in_ms * interval '1 ms', d.due_at),
+                owner = case when s.keeps then d.owner else s.owner end,
+                begun_at = case when s.keeps then d.begun_at when s.owner is not null then clock_timestamp() end,
+                lease_until = case when s.keeps then d.lease_until
+                    when s.owner is not null then clock_timestamp() + s.lease_ms * interval '1 ms' end,
+                ended_at = case when s.state in ('delivered', 'exhausted', 'superseded') then clock_timestamp() end
+            from unnest($1::text[], $2::text[], $3::text[], $4::integer[], $5::integer[], $6::integer[], $7::bigint[],
+                $8::text[], $9::bigint[], $10::boolean[], $11::text[], $12::integer[], $13::integer[], $14::integer[])
+                as s (delivery_id, state, reason, claim, attempts, unknowns, due_in_ms, owner, lease_ms,
+                    keeps, seen_state, seen_claim, seen_attempts, seen_in_flight)
+            where d.delivery_id = s.delivery_id
+                and d.delivery_id = any($1)
+                and (s.seen_state is null
+                    or (d.state = s.seen_state and d.claim = s.seen_claim and d.attempts = s.seen_attempts
+                        and (d.begun_at is not null)::integer = s.seen_in_flight))
+            returning d.delivery_id
+        ), logged as (
+            insert into attempts
+                (attempt_id, delivery_id, claim, number, began_at, duration_ms, outcome, status, detail)
+            select a.attempt_id, a.delivery_id, a.claim, a.number, a.began_at, a.duration_ms, a.outcome, a.status, a.detail
+            from unnest($15::text[], $16::text[], $17::integer[], $18::integer[], $19::timestamptz[], $20::bigint[],
+                $21::text[], $22::smallint[], $23::text[])
+                as a (attempt_id, delivery_id, claim, number, began_at, duration_ms, outcome, status, detail)
+            join changed using (delivery_id)
+            on conflict (attempt_id) do nothing
+        )
+        select delivery_id as "delivery_id!" from changed
+        "#,
+        &ids,
+        &steps.iter().map(|s| s.state.as_str().to_owned()).collect::<Vec<_>>(),
+        &steps.iter().map(|s| s.reason.map(str::to_owned)).collect::<Vec<_>>() as &[Option<String>],
+        &steps.iter().map(|s| (s.guard != Guard::Any).then_some(s.claim)).collect::<Vec<_>>() as &[Option<i32>],
+        &steps.iter().map(|s| (s.guard != Guard::Any).then_some(s.attempts)).collect::<Vec<_>>() as &[Option<i32>],
+        &steps.iter().map(|s| s.unknowns).collect::<Vec<_>>() as &[Option<i32>],
+        &steps.iter().map(|s| s.due_in_ms).collect::<Vec<_>>() as &[Option<i64>],
+        &steps.iter().map(|s| s.begins.as_ref().map(|b| b.0.clone())).collect::<Vec<_>>() as &[Option<String>],
+        &steps.iter().map(|s| s.begins.as_ref().map(|b| b.1)).collect::<Vec<_>>() as &[Option<i64>],
+        &steps.iter().map(|s| s.keeps_in_flight).collect::<Vec<_>>(),
+        &seen_state as &[Option<String>],
+        &seen(|_, claim, _, _| claim) as &[Option<i32>],
+        &seen(|_, _, attempts, _| attempts) as &[Option<i32>],
+        &seen(|_, _, _, in_flight| i32::from(in_flight)) as &[Option<i32>],
+        &ended.iter().map(|(_, a)| a.attempt_id.clone()).collect::<Vec<_>>(),
+        &ended.iter().map(|(id, _)| (*id).to_owned()).collect::<Vec<_>>(),
+        &ended.iter().map(|(_, a)| a.claim).collect::<Vec<_>>(),
+        &ended.iter().map(|(_, a)| a.number).collect::<Vec<_>>(),
+        &ended.iter().map(|(_, a)| a.began_at).collect::<Vec<_>>(),
+        &ended.iter().map(|(_, a)| a.duration_ms).collect::<Vec<_>>() as &[Option<i64>],
+        &ended.iter().map(|(_, a)| a.outcome.clone()).collect::<Vec<_>>(),
+        &ended.iter().map(|(_, a)| a.status).collect::<Vec<_>>() as &[Option<i16>],
+        &ended.iter().map(|(_, a)| a.detail.clone()).collect::<Vec<_>>() as &[Option<String>],
+    )
+    .fetch_all(pool)
+    .await
+    .map_err(Error::doing("storing the steps of deliveries"))
+}
+
+/// The column has a check constraint, so an unknown word means that this program is older than the schema.
+pub(super) fn state(word: &str) -> Result<State, Error> {
+    State::from_word(word).ok_or_else(|| Error {
+        doing: "reading a delivery's state; this program is older than the schema",
+        source: sqlx::Error::Decode(word.to_owned().into()),
+    })
+}

@@ -1,0 +1,136 @@
+//! Events that nobody has routed: who may look for them, from where on, and up to where.
+
+use sqlx::PgPool;
+
+use super::Moment;
+use crate::Error;
+
+/// Where the sweep stands.
+#[derive(Debug, Clone)]
+pub struct Sweep {
+    /// Every event below is routed, or below the horizon.
+    pub from: String,
+    /// The database's clock.
+    pub now: Moment,
+}
+
+/// Takes or renews the named lease for a holder; false if another holds it.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn take_lease(pool: &PgPool, name: &str, holder: &str, ms: i64) -> Result<bool, Error> {
+    let taken = sqlx::query_scalar!(
+        r#"
+        insert into leases (name, holder, until)
+        values ($1, $2, clock_timestamp() + $3 * interval '1 ms')
+        on conflict (name) do update set holder = excluded.holder, until = excluded.until
+            where leases.holder = excluded.holder or leases.until < clock_timestamp()
+        returning true as "taken!"
+        "#,
+        name,
+        holder,
+        f64_of(ms),
+    )
+    .fetch_optional(pool)
+    .await
+    .map_err(Error::doing("taking a lease"))?;
+    Ok(taken.is_some())
+}
+
+/// Reads where the sweep stands.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn read_sweep(pool: &PgPool) -> Result<Sweep, Error> {
+    sqlx::query_as!(
+        Sweep,
+        r#"
+        select greatest(s.routed_through, h.event_id) as "from!", clock_timestamp() as "now!"
+        from sweep s, horizon h
+        "#,
+    )
+    .fetch_one(pool)
+    .await
+    .map_err(Error::doing("reading where the sweep stands"))
+}
+
+/// Unrouted events from `from` on, oldest first: those older than `any_ms`, and those older than `overtaken_ms` if
+/// CDC has routed a newer one, so that it has passed them over.
+///
+/// # Errors
+/// If a statement fails.
+pub async fn unrouted(
+    pool: &PgPool,
+    sweep: &Sweep,
+    overtaken_ms: i64,
+    any_ms: i64,
+    limit: i64,
+) -> Result<Vec<String>, Error> {
+    let found = sqlx::query!(
+        r#"
+        select e.event_id as "event_id!", e.occurred_at < $2::timestamptz - $4::float8 * interval '1 ms' as "old!"
+        from domain_events e
+        where e.event_id >= $1
+            and e.event_id < lowest_id('evt_', $2::timestamptz - $3::float8 * interval '1 ms')
+            and not exists (select from routed_events r where r.event_id = e.event_id and r.event_id >= $1)
+        order by e.event_id
+        limit $5
+        "#,
+        sweep.from,
+        sweep.now,
+        f64_of(overtaken_ms.min(any_ms)),
+        f64_of(any_ms),
+        limit,
+    )
+    .fetch_all(pool)
+    .await
+    .map_err(Error::doing("looking for unrouted events"))?;
+    let Some(oldest) = found.first() else { return Ok(Vec::new()) };
+    let newest_by_cdc = sqlx::query_scalar!(
+        r#"select max(event_id) as "newest?" from routed_events where event_id > $1 and from_cdc"#,
+        oldest.event_id,
+    )
+    .fetch_one(pool)
+    .await
+    .map_err(Error::doing("looking for the newest event that CDC has brought"))?;
+    let overtaken = |event_id: &str| newest_by_cdc.as_deref().is_some_and(|newest| event_id < newest);
+    Ok(found.into_iter().filter(|e| e.old || overtaken(&e.event_id)).map(|e| e.event_id).collect())
+}
+
+/// Moves the sweep's start up to its candidate, if no transaction from before the candidate can still commit and
+/// everything below it is routed; then the present moment is the next candidate.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn advance_sweep(pool: &PgPool, sweep: &Sweep) -> Result<(), Error> {
+    // Invariant: candidate_at is the transaction's start, which is before its snapshot; a transaction that gets its
+    // number after that snapshot makes only ids that are later than candidate_at.
+    sqlx::query!(
+        r#"
+        update sweep
+        set routed_through = case
+                when candidate_xid > pg_snapshot_xmax(pg_current_snapshot()) then routed_through
+                else greatest(routed_through, lowest_id('evt_', candidate_at))
+            end,
+            candidate_at = now(),
+            candidate_xid = pg_snapshot_xmax(pg_current_snapshot())
+        where candidate_xid > pg_snapshot_xmax(pg_current_snapshot())
+            or (pg_snapshot_xmin(pg_current_snapshot()) >= candidate_xid
+                and not exists (
+                    select from domain_events e
+                    where e.event_id >= $1
+                        and e.event_id < lowest_id('evt_', candidate_at)
+                        and not exists (select from routed_events r where r.event_id = e.event_id and r.event_id >= $1)))
+        "#,
+        sweep.from,
+    )
+    .execute(pool)
+    .await
+    .map_err(Error::doing("moving the sweep's start"))?;
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of a configured duration are far below 2^53")]
+fn f64_of(ms: i64) -> f64 {
+    ms as f64
+}
