@@ -1,2 +1,55 @@
-//! placeholder
-fn main() {}
+//! Delivers, durably: Restate's handlers, and the reconciler. Holds no database credentials and no signing secrets.
+
+mod config;
+mod deliver;
+mod handlers;
+mod ledger_client;
+mod position;
+mod post;
+mod reconciler;
+mod registration;
+mod server;
+mod topic;
+
+use anyhow::Context as _;
+use chassis::{Lifecycle, lifecycle, telemetry};
+use clap::Parser as _;
+
+use config::{Command, Config, Register, Serve};
+use registration::Registrar;
+
+fn main() -> anyhow::Result<()> {
+    match Config::parse().command {
+        Command::Register(flags) => lifecycle::run(1, register(*flags)),
+        Command::Serve(flags) => {
+            telemetry::init(flags.service.log_format, &flags.service.log).context("reading --log")?;
+            flags.validate()?;
+            if flags.service.check_config {
+                return Ok(());
+            }
+            lifecycle::run(flags.service.threads, serve(*flags))
+        }
+    }
+}
+
+async fn register(flags: Register) -> anyhow::Result<()> {
+    telemetry::init(flags.log_format, "info").context("starting the log")?;
+    let registrar = Registrar::new(&flags.restate)?;
+    registrar.ensure(registration::Deployment::Anew).await.context("registering with Restate")?;
+    tracing::info!("the deployment, the Kafka cluster and the subscription are registered");
+    Ok(())
+}
+
+async fn serve(flags: Serve) -> anyhow::Result<()> {
+    tracing::info!(config = ?flags, "webhook-consumer starts");
+    let lifecycle = Lifecycle::on_signals().context("installing signal handlers")?;
+    let ledger = ledger_client::LedgerClient::new(&flags, &lifecycle)?;
+    let door = post::Door::new()?;
+    let deliverer = deliver::Deliverer::new(ledger.clone(), door, flags.wave);
+    let endpoint = handlers::endpoint(deliverer, flags.identity_key.as_deref())?;
+    let listener = chassis::server::bind(flags.listen).await?;
+    server::serve(&lifecycle, listener, endpoint);
+    reconciler::start(&lifecycle, &flags, ledger)?;
+    lifecycle.finish(flags.service.shutdown_timeout).await?;
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! The command line and the environment.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::ensure;
+use chassis::flags::{Listen, ServiceFlags, duration};
+use chassis::telemetry::LogFormat;
+use url::Url;
+
+/// Delivers, durably.
+#[derive(Debug, clap::Parser)]
+#[command(version)]
+pub struct Config {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Serve Restate's invocations, and reconcile.
+    Serve(Box<Serve>),
+    /// Register with Restate: deployment, Kafka cluster, subscription. May be repeated; `serve` looks after it too.
+    Register(Box<Register>),
+}
+
+/// Where Restate is and what it should know.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RestateFlags {
+    /// Restate's admin API.
+    #[arg(long, env = "EVERHOOK_RESTATE_ADMIN_URL", default_value = "http://127.0.0.1:9070")]
+    pub restate_admin_url: Url,
+    /// A file with the token for Restate's admin API, if it asks for one.
+    #[arg(long, env = "EVERHOOK_RESTATE_ADMIN_TOKEN_FILE")]
+    pub restate_admin_token_file: Option<PathBuf>,
+    /// Where Restate reaches this service.
+    #[arg(long, env = "EVERHOOK_ADVERTISED_URL", default_value = "http://127.0.0.1:9080")]
+    pub advertised_url: Url,
+    /// Kafka's brokers as host:port, separated by commas, as this process and Restate reach them.
+    #[arg(long, env = "EVERHOOK_KAFKA", default_value = "127.0.0.1:9092")]
+    pub kafka: String,
+    /// A property for Kafka clients, as name=value; may be repeated.
+    #[arg(long = "kafka-property", env = "EVERHOOK_KAFKA_PROPERTIES", value_delimiter = ',', value_parser = property)]
+    pub kafka_properties: Vec<(String, String)>,
+    /// The topic with the events.
+    #[arg(long, env = "EVERHOOK_TOPIC", default_value = "webhook-events")]
+    pub topic: String,
+    /// Kafka's consumer group of the subscription.
+    #[arg(long, env = "EVERHOOK_GROUP_ID", default_value = "everhook")]
+    pub group_id: String,
+    /// Kafka's static member id of the subscription: without it, a killed Restate waits 45 s. Leave it empty for a
+    /// Restate of several nodes.
+    #[arg(long, env = "EVERHOOK_GROUP_INSTANCE_ID", default_value = "everhook-restate")]
+    pub group_instance_id: String,
+}
+
+/// Flags of `register`.
+#[derive(Debug, clap::Args)]
+pub struct Register {
+    #[command(flatten)]
+    pub restate: RestateFlags,
+    /// How the log is written to stderr.
+    #[arg(long, env = "EVERHOOK_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+/// Flags of `serve`.
+#[derive(Debug, clap::Args)]
+pub struct Serve {
+    /// Where Restate's invocations come in, over HTTP/2.
+    #[arg(long, env = "EVERHOOK_LISTEN", default_value = "127.0.0.1:9080")]
+    pub listen: Listen,
+    #[command(flatten)]
+    pub restate: RestateFlags,
+    /// Restate's ingress: overdue work is sent there.
+    #[arg(long, env = "EVERHOOK_RESTATE_INGRESS_URL", default_value = "http://127.0.0.1:8080")]
+    pub restate_ingress_url: Url,
+    /// Restate's public key (publickeyv1_…): requests that it has not signed are refused.
+    #[arg(long, env = "EVERHOOK_IDENTITY_KEY")]
+    pub identity_key: Option<String>,
+    /// Take requests that nobody has signed. Only where nobody else can reach the port.
+    #[arg(long, env = "EVERHOOK_OPEN")]
+    pub open: bool,
+    /// Where data-service is.
+    #[arg(long, env = "EVERHOOK_DATA_SERVICE_URL", default_value = "http://127.0.0.1:3002")]
+    pub data_service_url: Url,
+    /// A file with the token for data-service.
+    #[arg(long, env = "EVERHOOK_TOKEN_FILE")]
+    pub token_file: PathBuf,
+    /// How many POSTs of one event go side by side.
+    #[arg(long, env = "EVERHOOK_WAVE", default_value_t = 64)]
+    pub wave: usize,
+    /// How often the reconciler looks for overdue work and at the registration.
+    #[arg(long, env = "EVERHOOK_RECONCILE_EVERY", value_parser = duration, default_value = "5s")]
+    pub reconcile_every: Duration,
+    #[command(flatten)]
+    pub service: ServiceFlags,
+}
+
+impl Serve {
+    /// Checks what clap can't.
+    pub fn validate(&self) -> anyhow::Result<()> {
+        ensure!(self.wave > 0, "--wave must be at least 1");
+        ensure!(!self.reconcile_every.is_zero(), "--reconcile-every must be longer than nothing");
+        ensure!(
+            self.identity_key.is_some() != self.open,
+            "give Restate's public key with --identity-key, or say --open if nobody else can reach the port"
+        );
+        Ok(())
+    }
+}
+
+fn property(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write name=value")?;
+    Ok((name.to_owned(), value.to_owned()))
+}

@@ -1,0 +1,192 @@
+//! What happens inside a handler's one journaled step: open or next, all POSTs side by side, each result recorded as
+//! it comes in. What is left is returned, to be come back to.
+
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use chassis::backoff::Backoff;
+use chassis::error_chain::Chain;
+use domain::message;
+use domain::protocol::{Answer, Ask, Attempt, Later, Open, Opened, ParkedReason, ParkedRecord, Recorded};
+use domain::time::Timestamp;
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use serde::{Deserialize, Serialize};
+
+use crate::ledger_client::{self, LedgerClient};
+use crate::position::Position;
+use crate::post::Door;
+
+/// How long a step tries to get through to data-service before it lets Restate wait.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Everything that a step needs.
+#[derive(Clone)]
+pub struct Deliverer {
+    ledger: LedgerClient,
+    door: Door,
+    wave: usize,
+}
+
+/// What a step leaves to be done. It is the journal's entry, so it is small.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Left {
+    /// Deliveries to be come back to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub later: Vec<Later>,
+    /// Results that data-service has not taken yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unrecorded: Vec<Recorded>,
+}
+
+/// The step could not be done now; Restate tries it again.
+#[derive(Debug, thiserror::Error)]
+pub enum NotNow {
+    /// data-service did not answer or failed.
+    #[error("data-service could not {what}")]
+    DataService {
+        /// What was asked of it.
+        what: &'static str,
+    },
+    /// The record could not be parked.
+    #[error("a record could not be parked")]
+    Park(#[source] ledger_client::Error),
+}
+
+impl Deliverer {
+    /// `wave` is how many POSTs of one event go side by side.
+    pub fn new(ledger: LedgerClient, door: Door, wave: usize) -> Self {
+        Self { ledger, door, wave }
+    }
+
+    /// A record came in: delivers the event that it names, or parks the record.
+    pub async fn event(self, invocation_id: String, position: Position, value: Vec<u8>) -> Result<Left, NotNow> {
+        let handled_at = Timestamp::from(time::OffsetDateTime::now_utc());
+        let message = match message::read(&value) {
+            Ok(message) => message,
+            Err(error) => return self.park(ParkedReason::Unreadable, Some(error.to_string()), &position, &value).await,
+        };
+        let open = Open {
+            event_id: message.event_id,
+            invocation_id,
+            from_cdc: position.is_from_cdc(),
+            committed_at: message.committed_at,
+            captured_at: position.captured_at,
+            handled_at,
+        };
+        let opened = until_answered("open an event", || async {
+            Some(self.ledger.open(open.clone()).await).filter(|answer| !matches!(answer, Opened::Failed))
+        });
+        match opened.await? {
+            Opened::Deliveries { attempts, later } => Ok(self.make(attempts, later).await),
+            Opened::UnknownEvent => self.park(ParkedReason::UnknownEvent, None, &position, &value).await,
+            Opened::BeforeHorizon => self.park(ParkedReason::BeforeHorizon, None, &position, &value).await,
+            Opened::Failed => Err(NotNow::DataService { what: "open an event" }),
+        }
+    }
+
+    /// A delivery is due: makes its next attempt, if the ledger says so.
+    pub async fn attempt(self, invocation_id: String, delivery: Later) -> Result<Left, NotNow> {
+        let ask =
+            Ask { delivery_id: delivery.delivery_id, claim: delivery.claim, invocation_id: invocation_id.to_owned() };
+        let answer = until_answered("begin an attempt", || async {
+            Some(self.ledger.next(ask.clone()).await).filter(|answer| !matches!(answer, Answer::Failed))
+        });
+        match answer.await? {
+            Answer::Attempt(attempt) => Ok(self.make(vec![*attempt], Vec::new()).await),
+            Answer::Later(later) => Ok(Left { later: vec![later], unrecorded: Vec::new() }),
+            Answer::Stop { why } => {
+                tracing::debug!(delivery.id = %delivery.delivery_id, claim = delivery.claim, ?why, "nothing to do for this claim");
+                Ok(Left::default())
+            }
+            Answer::Failed => Err(NotNow::DataService { what: "begin an attempt" }),
+        }
+    }
+
+    /// Records results that an earlier step could not; all of them or none counts.
+    pub async fn record(self, results: Vec<Recorded>) -> Result<Vec<Later>, NotNow> {
+        let mut later = Vec::new();
+        for result in &results {
+            match self.record_one(result).await {
+                Some(back) => later.extend(back),
+                None => return Err(NotNow::DataService { what: "record a result" }),
+            }
+        }
+        Ok(later)
+    }
+
+    async fn make(&self, attempts: Vec<Attempt>, later: Vec<Later>) -> Left {
+        let mut left = Left { later, unrecorded: Vec::new() };
+        let posts = attempts.into_iter().map(|attempt| {
+            let own = self.clone();
+            async move {
+                let result = own.door.post(&attempt).await;
+                let answer = own.record_one(&result).await;
+                (result, answer)
+            }
+        });
+        let mut done = stream::iter(posts).buffer_unordered(self.wave);
+        while let Some((result, answer)) = done.next().await {
+            match answer {
+                Some(back) => left.later.extend(back),
+                None => left.unrecorded.push(result),
+            }
+        }
+        left
+    }
+
+    /// None if data-service did not take it within [`PATIENCE`].
+    async fn record_one(&self, result: &Recorded) -> Option<Option<Later>> {
+        let answer = until_answered("record a result", || async {
+            Some(self.ledger.record(result.clone()).await).filter(|answer| !matches!(answer, Answer::Failed))
+        });
+        match answer.await {
+            Ok(Answer::Later(later)) => Some(Some(later)),
+            Ok(Answer::Stop { .. } | Answer::Attempt(_)) => Some(None),
+            Ok(Answer::Failed) | Err(_) => None,
+        }
+    }
+
+    async fn park(
+        &self,
+        reason: ParkedReason,
+        detail: Option<String>,
+        position: &Position,
+        value: &[u8],
+    ) -> Result<Left, NotNow> {
+        let key = position.key.as_deref().and_then(|key| URL_SAFE_NO_PAD.decode(key.trim_end_matches('=')).ok());
+        let record = ParkedRecord {
+            reason,
+            detail,
+            topic: position.topic.clone(),
+            partition: position.partition,
+            offset: position.offset,
+            key_base64: key.map(|key| STANDARD.encode(key)),
+            value_base64: STANDARD.encode(value),
+            event_id: message::read(value).ok().map(|message| message.event_id),
+        };
+        self.ledger.park(&record).await.map_err(NotNow::Park)?;
+        Ok(Left::default())
+    }
+}
+
+/// Asks again, ever more slowly, until there is an answer or [`PATIENCE`] is over.
+async fn until_answered<T, Fut>(what: &'static str, ask: impl Fn() -> Fut) -> Result<T, NotNow>
+where
+    Fut: Future<Output = Option<T>>,
+{
+    let began = Instant::now();
+    let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
+    loop {
+        if let Some(answer) = ask().await {
+            return Ok(answer);
+        }
+        if began.elapsed() >= PATIENCE {
+            let error = NotNow::DataService { what };
+            tracing::warn!(error = %Chain(&error), "data-service gave no answer for 10 s; Restate tries the step again");
+            return Err(error);
+        }
+        tokio::time::sleep(backoff.next_wait()).await;
+    }
+}

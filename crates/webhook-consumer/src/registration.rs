@@ -1,0 +1,244 @@
+//! What Restate must know: this deployment, the Kafka cluster, and one subscription to the topic.
+//!
+//! The subscription remembers the topic's id in its `client.id`: Restate drops records whose offsets it has seen,
+//! so a topic that was made anew needs a new subscription.
+
+use std::time::Duration;
+
+use chassis::Token;
+use chassis::client::{self, Limits};
+use chassis::flags::FileError;
+use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::config::RestateFlags;
+use crate::topic::{self, Topics};
+
+const CLUSTER: &str = "everhook";
+const SINK: &str = "service://Delivery/event";
+const TOPIC_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Whether the deployment is discovered again although it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deployment {
+    /// At start: the handlers or their options may have changed.
+    Anew,
+    /// Afterwards: only if Restate has forgotten it.
+    IfMissing,
+}
+
+/// Looks after the registration.
+pub struct Registrar {
+    client: reqwest::Client,
+    token: Option<Token>,
+    flags: RestateFlags,
+    topics: std::sync::Arc<Topics>,
+}
+
+/// The registration could not be looked at or mended; it may be tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The token could not be read.
+    #[error("reading the token for Restate's admin API")]
+    Token(#[source] FileError),
+    /// The client could not be set up.
+    #[error("setting up the HTTP client")]
+    Client(#[source] reqwest::Error),
+    /// The topic's id could not be had.
+    #[error("looking the topic up")]
+    Topic(#[source] topic::Error),
+    /// Restate's admin API did not answer.
+    #[error("asking Restate's admin API: {method} {path}")]
+    Call {
+        /// HTTP method.
+        method: Method,
+        /// Path.
+        path: String,
+        /// Why.
+        source: reqwest::Error,
+    },
+    /// Restate's admin API said no.
+    #[error("Restate's admin API answered {status} to {method} {path}: {body}")]
+    Refused {
+        /// HTTP method.
+        method: Method,
+        /// Path.
+        path: String,
+        /// Its status.
+        status: StatusCode,
+        /// Its words.
+        body: String,
+    },
+    /// The look-up of the topic died.
+    #[error("the look-up of the topic was cut off")]
+    Cut,
+}
+
+#[derive(Deserialize)]
+struct Deployments {
+    deployments: Vec<KnownDeployment>,
+}
+
+#[derive(Deserialize)]
+struct KnownDeployment {
+    uri: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Clusters {
+    clusters: Vec<Cluster>,
+}
+
+#[derive(Deserialize)]
+struct Cluster {
+    name: String,
+    #[serde(default)]
+    properties: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct Subscriptions {
+    subscriptions: Vec<Subscription>,
+}
+
+#[derive(Deserialize)]
+struct Subscription {
+    id: String,
+    source: String,
+    sink: String,
+    #[serde(default)]
+    options: Map<String, Value>,
+}
+
+impl Registrar {
+    /// Sets up the clients; connects to nothing yet.
+    pub fn new(flags: &RestateFlags) -> Result<Self, Error> {
+        let limits = Limits { connect: Duration::from_secs(2), whole: Duration::from_secs(20) };
+        let token =
+            flags.restate_admin_token_file.as_deref().map(Token::from_file).transpose().map_err(Error::Token)?;
+        Ok(Self {
+            client: client::build(limits).map_err(Error::Client)?,
+            token,
+            topics: std::sync::Arc::new(Topics::new(&flags.kafka, &flags.kafka_properties).map_err(Error::Topic)?),
+            flags: flags.clone(),
+        })
+    }
+
+    /// Makes what is missing; leaves alone what is right.
+    pub async fn ensure(&self, deployment: Deployment) -> Result<(), Error> {
+        self.ensure_deployment(deployment).await?;
+        self.ensure_cluster().await?;
+        self.ensure_subscription().await
+    }
+
+    async fn ensure_deployment(&self, deployment: Deployment) -> Result<(), Error> {
+        let uri = self.flags.advertised_url.as_str();
+        if deployment == Deployment::IfMissing {
+            let known: Deployments = self.get("/deployments").await?;
+            let same = |known: &KnownDeployment| {
+                known.uri.as_deref().is_some_and(|known| known.trim_end_matches('/') == uri.trim_end_matches('/'))
+            };
+            if known.deployments.iter().any(same) {
+                return Ok(());
+            }
+        }
+        self.send(Method::POST, "/deployments", Some(json!({ "uri": uri, "force": true }))).await?;
+        tracing::info!(uri, "the deployment is registered with Restate");
+        Ok(())
+    }
+
+    async fn ensure_cluster(&self) -> Result<(), Error> {
+        let mut properties = Map::new();
+        properties.insert("bootstrap.servers".to_owned(), self.flags.kafka.clone().into());
+        properties.insert("reconnect.backoff.ms".to_owned(), "50".into());
+        properties.insert("reconnect.backoff.max.ms".to_owned(), "1000".into());
+        for (name, value) in &self.flags.kafka_properties {
+            properties.insert(name.clone(), value.clone().into());
+        }
+        let known: Clusters = self.get("/kafka-clusters").await?;
+        match known.clusters.iter().find(|cluster| cluster.name == CLUSTER) {
+            // Restate may hide values such as passwords, so only where the brokers are is compared.
+            Some(known) if known.properties.get("bootstrap.servers") == properties.get("bootstrap.servers") => Ok(()),
+            Some(_) => {
+                let body = json!({ "properties": properties });
+                self.send(Method::PATCH, &format!("/kafka-clusters/{CLUSTER}"), Some(body)).await
+            }
+            None => {
+                let body = json!({ "name": CLUSTER, "properties": properties });
+                self.send(Method::POST, "/kafka-clusters", Some(body)).await
+            }
+        }
+    }
+
+    async fn ensure_subscription(&self) -> Result<(), Error> {
+        let Some(topic_id) = self.topic_id().await? else {
+            tracing::info!(topic = self.flags.topic, "the topic does not exist yet; the subscription waits for it");
+            return Ok(());
+        };
+        let client_id = format!("everhook-{topic_id}");
+        let source = format!("kafka://{CLUSTER}/{}", self.flags.topic);
+        let known: Subscriptions = self.get("/subscriptions").await?;
+        let mut right = false;
+        for subscription in known.subscriptions.iter().filter(|s| s.source == source && s.sink == SINK) {
+            let of_this_topic = subscription.options.get("client.id").and_then(Value::as_str) == Some(&client_id);
+            if of_this_topic && !right {
+                right = true;
+                continue;
+            }
+            self.send(Method::DELETE, &format!("/subscriptions/{}", subscription.id), None).await?;
+            tracing::warn!(subscription.id, "a subscription to another topic of this name was deleted");
+        }
+        if right {
+            return Ok(());
+        }
+        let mut options = json!({
+            "group.id": self.flags.group_id,
+            "client.id": client_id,
+            "auto.offset.reset": "earliest",
+        });
+        if !self.flags.group_instance_id.is_empty() {
+            options["group.instance.id"] = self.flags.group_instance_id.clone().into();
+        }
+        let body = json!({ "source": source, "sink": SINK, "options": options });
+        self.send(Method::POST, "/subscriptions", Some(body)).await?;
+        tracing::info!(topic = self.flags.topic, topic_id, "Restate is subscribed to the topic");
+        Ok(())
+    }
+
+    async fn topic_id(&self) -> Result<Option<String>, Error> {
+        let (topics, topic) = (self.topics.clone(), self.flags.topic.clone());
+        tokio::task::spawn_blocking(move || topics.id(&topic, TOPIC_TIMEOUT))
+            .await
+            .map_err(|_| Error::Cut)?
+            .map_err(Error::Topic)
+    }
+
+    async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        let response = self.call(Method::GET, path, None).await?;
+        response.json().await.map_err(|source| Error::Call { method: Method::GET, path: path.to_owned(), source })
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<(), Error> {
+        self.call(method, path, body).await.map(drop)
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<reqwest::Response, Error> {
+        let failed = |source| Error::Call { method: method.clone(), path: path.to_owned(), source };
+        let base = self.flags.restate_admin_url.as_str().trim_end_matches('/');
+        let mut request = self.client.request(method.clone(), format!("{base}{path}"));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.expose());
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.map_err(failed)?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = response.text().await.map_err(failed)?;
+        Err(Error::Refused { method, path: path.to_owned(), status, body })
+    }
+}
