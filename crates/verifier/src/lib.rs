@@ -1,1 +1,23 @@
-//! placeholder
+//! The outside witness: drives load through the public doors, keeps an account of what was acknowledged,
+//! and judges what arrived. It knows URLs only; nothing here asks a database or trusts a log.
+
+pub mod account;
+pub mod audit;
+pub mod cli;
+pub mod door;
+pub mod latency;
+pub mod load;
+pub mod payments_api;
+pub mod portal;
+pub mod simulator;
+pub mod verdict;
+pub mod why;
+
+use domain::time::Timestamp;
+use time::OffsetDateTime;
+
+/// The witness's clock.
+#[must_use]
+pub fn now() -> Timestamp {
+    OffsetDateTime::now_utc().into()
+}
