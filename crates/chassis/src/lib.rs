@@ -10,11 +10,12 @@ pub mod error_chain;
 pub mod flags;
 pub mod lifecycle;
 pub mod metrics;
+pub mod params;
 pub mod problem;
 pub mod server;
 pub mod telemetry;
 pub mod token;
 
 pub use lifecycle::Lifecycle;
-pub use problem::{JsonBody, Problem};
+pub use problem::{JsonBody, JsonObject, Problem};
 pub use token::Token;

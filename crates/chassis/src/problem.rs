@@ -8,6 +8,7 @@ use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// One problem: a stable code for programs, a sentence for people.
@@ -98,19 +99,45 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let Json(raw) =
-            Json::<Box<serde_json::value::RawValue>>::from_request(request, state).await.map_err(unreadable)?;
-        let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-        serde_path_to_error::deserialize(&mut deserializer).map(Self).map_err(|error| {
-            let path = error.path().to_string();
-            let detail = error.into_inner().to_string();
-            // The place in the text is noise to a reader who is told the field.
-            let detail = detail.split(" at line ").next().unwrap_or(&detail).to_owned();
-            let named =
-                detail.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()).map(str::to_owned);
-            Problem::field(named.as_deref().unwrap_or(&path), detail)
-        })
+        read(&raw(request, state).await?).map(Self)
     }
+}
+
+/// A [`JsonBody`] that must be an object: a struct would otherwise be read from an array, too.
+#[derive(Debug)]
+pub struct JsonObject<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonObject<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let raw = raw(request, state).await?;
+        if !raw.get().starts_with('{') {
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "not_an_object", "the body is a JSON object"));
+        }
+        read(&raw).map(Self)
+    }
+}
+
+async fn raw<S: Send + Sync>(request: Request, state: &S) -> Result<Box<RawValue>, Problem> {
+    Json::from_request(request, state).await.map(|Json(raw)| raw).map_err(unreadable)
+}
+
+fn read<T: DeserializeOwned>(raw: &RawValue) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(raw.get())).map_err(wrong_field)
+}
+
+/// The problem of a value that is not what the type wants, named by its path.
+pub(crate) fn wrong_field(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    let path = error.path().to_string();
+    let detail = error.into_inner().to_string();
+    // The place in the text is noise to a reader who is told the field.
+    let detail = detail.split(" at line ").next().unwrap_or(&detail).to_owned();
+    let named = detail.strip_prefix("missing field `").or_else(|| detail.strip_prefix("duplicate field `"));
+    let named = named.and_then(|rest| rest.split('`').next()).map(str::to_owned);
+    // A dot alone is the whole value.
+    let field = named.or((path != ".").then_some(path));
+    Problem { field, ..Problem::field("", detail) }
 }
 
 fn unreadable(rejection: JsonRejection) -> Problem {

@@ -12,5 +12,6 @@ pub mod payment;
 pub mod protocol;
 pub mod schedule;
 pub mod signature;
+pub mod text;
 pub mod time;
 pub mod webhook;

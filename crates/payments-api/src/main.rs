@@ -1,2 +1,32 @@
-//! placeholder
-fn main() {}
+//! Accepts payments. Whatever it acknowledges is committed, and its event with it.
+
+use anyhow::Context as _;
+use chassis::{Lifecycle, lifecycle, server, telemetry};
+use clap::Parser;
+use payments_api::{Api, Flags, ensure_demo_merchant, forget_old_keys, router};
+use store::Durability;
+
+fn main() -> anyhow::Result<()> {
+    let flags = Flags::parse();
+    telemetry::init(flags.service.log_format, &flags.service.log)?;
+    if flags.service.check_config {
+        return Ok(());
+    }
+    tracing::info!(?flags, "starting");
+    lifecycle::run(flags.service.threads, async {
+        let lifecycle = Lifecycle::on_signals()?;
+        let door = flags.door()?;
+        let url = flags.database.url_with_password()?;
+        let pool =
+            store::connect(url.as_str(), flags.database.database_connections, "payments-api", Durability::Durable)
+                .context("setting up the connections to the database")?;
+        let listener = server::bind(flags.listen).await?;
+        if flags.demo_merchant {
+            ensure_demo_merchant(&lifecycle, &pool).await;
+        }
+        forget_old_keys(&lifecycle, &pool);
+        server::serve(&lifecycle, listener, router(Api::new(pool, flags.demo_merchant), door));
+        lifecycle.finish(flags.service.shutdown_timeout).await?;
+        Ok(())
+    })
+}

@@ -2,8 +2,15 @@
 
 pub use sqlx::PgPool;
 
+mod decode;
+pub mod idempotency;
+pub mod ledger;
+pub mod merchants;
+pub mod payload;
+pub mod payments;
 mod pool;
 pub mod schema;
+pub mod transaction;
 
 pub use pool::{Durability, connect};
 

@@ -1,0 +1,68 @@
+//! `POST /payments/{payment_id}/status`.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use chassis::params::PathParam;
+use chassis::{JsonObject, Problem};
+use domain::ids::PaymentId;
+use domain::payment::Status;
+use serde::{Deserialize, Serialize};
+use store::idempotency::{KEY_TAKEN, keep_answer};
+use store::payments::{lock_payment, set_status};
+use store::transaction::{begin, commit};
+
+use crate::Api;
+use crate::answer::Answer;
+use crate::error::Error;
+use crate::idempotency::{IdempotencyKey, Keyed};
+use crate::trace::Trace;
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewStatus {
+    status: Status,
+}
+
+pub(crate) async fn change(
+    State(api): State<Api>,
+    PathParam(payment_id): PathParam<PaymentId>,
+    key: IdempotencyKey,
+    trace: Trace,
+    JsonObject(new): JsonObject<NewStatus>,
+) -> Result<Answer, Error> {
+    let keyed = key.of(&new);
+    loop {
+        match (change_once(&api, payment_id, new.status, keyed.as_ref(), &trace).await, &keyed) {
+            // The first one has changed the payment; what this one did is rolled back.
+            (Err(Error::Store(error)), Some(keyed)) if error.constraint() == Some(KEY_TAKEN) => {
+                if let Some(first) = keyed.first_answer(&api.pool).await? {
+                    return Ok(first);
+                }
+            }
+            (done, _) => return done,
+        }
+    }
+}
+
+/// An illegal change is an answer of its own: it is kept, so that the key can't do later what was refused once.
+async fn change_once(
+    api: &Api,
+    payment_id: PaymentId,
+    wanted: Status,
+    keyed: Option<&Keyed>,
+    trace: &Trace,
+) -> Result<Answer, Error> {
+    let mut transaction = begin(&api.pool).await?;
+    let payment = lock_payment(&mut transaction, payment_id, trace.traceparent())
+        .await?
+        .ok_or(Error::UnknownPayment(payment_id))?;
+    let answer = match payment.status.change_to(wanted) {
+        Ok(status) => Answer::new(StatusCode::OK, &set_status(&mut transaction, payment, status).await?),
+        Err(illegal) => Answer::problem(&Problem::from(&Error::from(illegal))),
+    };
+    if let Some(keyed) = keyed {
+        keep_answer(&mut transaction, &keyed.keeping(&answer)).await?;
+    }
+    commit(transaction).await?;
+    Ok(answer)
+}
