@@ -1,1 +1,20 @@
-//! placeholder
+//! Runs the whole way of an event on one Linux machine: gets the real PostgreSQL, Apache Kafka and Restate, and starts
+//! them and our services as child processes that it can kill, wipe and start again.
+
+pub mod commands;
+pub mod components;
+pub mod folder;
+pub mod kafka;
+pub mod ports;
+pub mod postgres;
+pub mod process;
+pub mod progress;
+pub mod ready;
+pub mod restate;
+pub mod scratch;
+pub mod secrets;
+pub mod services;
+mod stack;
+pub mod state;
+
+pub use self::stack::{Kit, Stack};

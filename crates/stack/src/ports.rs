@@ -1,0 +1,234 @@
+//! Which port each door has: the documented ones, or free ones.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::net::TcpListener;
+
+use anyhow::{Context, bail};
+
+/// Something that listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Door {
+    /// PostgreSQL.
+    Postgres,
+    /// Kafka's clients.
+    Kafka,
+    /// Kafka's own metadata quorum.
+    KafkaController,
+    /// Restate's ingress.
+    RestateIngress,
+    /// Restate's admin API.
+    RestateAdmin,
+    /// Restate's own nodes.
+    RestateNode,
+    /// payments-api.
+    PaymentsApi,
+    /// data-service.
+    DataService,
+    /// portal.
+    Portal,
+    /// merchant-simulator.
+    MerchantSimulator,
+    /// webhook-consumer.
+    WebhookConsumer,
+    /// cdc-relay's health and metrics.
+    CdcRelay,
+}
+
+impl Door {
+    /// Every door, in the order in which they are checked.
+    pub const ALL: [Self; 12] = [
+        Self::Postgres,
+        Self::Kafka,
+        Self::KafkaController,
+        Self::RestateIngress,
+        Self::RestateAdmin,
+        Self::RestateNode,
+        Self::PaymentsApi,
+        Self::DataService,
+        Self::Portal,
+        Self::MerchantSimulator,
+        Self::WebhookConsumer,
+        Self::CdcRelay,
+    ];
+
+    /// As in `--port NAME=N`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Kafka => "kafka",
+            Self::KafkaController => "kafka-controller",
+            Self::RestateIngress => "restate-ingress",
+            Self::RestateAdmin => "restate-admin",
+            Self::RestateNode => "restate-node",
+            Self::PaymentsApi => "payments-api",
+            Self::DataService => "data-service",
+            Self::Portal => "portal",
+            Self::MerchantSimulator => "merchant-simulator",
+            Self::WebhookConsumer => "webhook-consumer",
+            Self::CdcRelay => "cdc-relay",
+        }
+    }
+
+    fn documented(self) -> u16 {
+        match self {
+            Self::Postgres => 5432,
+            Self::Kafka => 9092,
+            Self::KafkaController => 9093,
+            Self::RestateIngress => 8080,
+            Self::RestateAdmin => 9070,
+            Self::RestateNode => 5122,
+            Self::PaymentsApi => 3001,
+            Self::DataService => 3002,
+            Self::Portal => 3003,
+            Self::MerchantSimulator => 4001,
+            Self::WebhookConsumer => 9080,
+            Self::CdcRelay => 3004,
+        }
+    }
+
+    fn is_component(self) -> bool {
+        self <= Self::RestateNode
+    }
+}
+
+/// One port that the user chose: `NAME=N`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choice {
+    door: Door,
+    port: u16,
+}
+
+impl std::str::FromStr for Choice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names = || Door::ALL.map(Door::name).join(", ");
+        let (name, port) = text.split_once('=').ok_or("write NAME=PORT, for example postgres=5433")?;
+        let door = Door::ALL.into_iter().find(|door| door.name() == name);
+        let door = door.ok_or_else(|| format!("there is no {name}; there are {}", names()))?;
+        match port.parse() {
+            Ok(port) if port > 0 => Ok(Self { door, port }),
+            _ => Err(format!("{port} is no port")),
+        }
+    }
+}
+
+/// A port for every door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ports(BTreeMap<Door, u16>);
+
+impl Ports {
+    /// The documented ports, but for the user's choices.
+    #[must_use]
+    pub fn documented(choices: &[Choice]) -> Self {
+        let mut ports: BTreeMap<Door, u16> = Door::ALL.into_iter().map(|door| (door, door.documented())).collect();
+        ports.extend(choices.iter().map(|choice| (choice.door, choice.port)));
+        Self(ports)
+    }
+
+    /// Ports that are free now.
+    ///
+    /// # Errors
+    /// If the machine has none left.
+    pub fn free() -> anyhow::Result<Self> {
+        let ports = free_ports(Door::ALL.len())?;
+        Ok(Self(Door::ALL.into_iter().zip(ports).collect()))
+    }
+
+    /// The port of a door.
+    #[must_use]
+    pub fn of(&self, door: Door) -> u16 {
+        self.0.get(&door).copied().unwrap_or_else(|| door.documented())
+    }
+
+    /// Checks that nothing listens on the components' ports, and on the services' unless `components_only`.
+    ///
+    /// # Errors
+    /// Names the first port that is taken, and the flag that chooses another.
+    pub fn check_free(&self, components_only: bool) -> anyhow::Result<()> {
+        for door in Door::ALL.into_iter().filter(|door| !components_only || door.is_component()) {
+            let port = self.of(door);
+            let name = door.name();
+            match TcpListener::bind(("127.0.0.1", port)) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::AddrInUse => bail!(
+                    "port {port}, which {name} is to listen on, is in use: stop what listens there, or choose another \
+                     with --port {name}={} (or EVERHOOK_PORTS={name}={})",
+                    port.saturating_add(1),
+                    port.saturating_add(1)
+                ),
+                Err(error) => {
+                    return Err(error).with_context(|| {
+                        format!("can't listen on port {port} for {name}; choose another with --port {name}=…")
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One more port that is free now.
+///
+/// # Errors
+/// If the machine has none left.
+pub fn free_port() -> anyhow::Result<u16> {
+    free_ports(1)?.first().copied().context("no free port was found")
+}
+
+/// Free ports, all bound together so that none is given twice.
+///
+/// They are taken from below the range that the kernel gives to outgoing connections: a port from `bind(0)` may be
+/// gone to some client before its server starts, and again while its server is restarted.
+fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
+    let mut held = Vec::new();
+    let mut ports = Vec::new();
+    for _ in 0..10_000 {
+        if ports.len() == count {
+            return Ok(ports);
+        }
+        let port = rand::random_range(15_000..32_000);
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+            held.push(listener);
+            ports.push(port);
+        }
+    }
+    bail!("no free port was found between 15000 and 32000")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_ports_are_free_and_all_different() {
+        let ports = Ports::free().unwrap();
+        let mut numbers: Vec<u16> = ports.0.values().copied().collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), Door::ALL.len());
+        ports.check_free(false).unwrap();
+    }
+
+    #[test]
+    fn a_taken_port_is_named_with_the_flag_that_changes_it() {
+        let mut ports = Ports::free().unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        ports.0.insert(Door::Portal, port);
+        ports.check_free(true).unwrap();
+        let error = ports.check_free(false).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("port {port}, which portal is to listen on, is in use")), "{error}");
+        assert!(error.contains("--port portal="), "{error}");
+    }
+
+    #[test]
+    fn a_choice_names_a_door_and_a_port() {
+        let choice: Choice = "postgres=5433".parse().unwrap();
+        assert_eq!(Ports::documented(&[choice]).of(Door::Postgres), 5433);
+        assert_eq!("postgres=0".parse::<Choice>(), Err("0 is no port".to_owned()));
+        assert!("postgre=1".parse::<Choice>().unwrap_err().contains("there are postgres, kafka"));
+    }
+}

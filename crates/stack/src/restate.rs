@@ -1,0 +1,78 @@
+//! Runs Restate: one node, requests to the handlers signed, nothing sent home.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use rustix::process::Signal;
+
+use crate::ports::{Door, Ports};
+use crate::process::Spec;
+
+/// Writes the configuration and says how to start Restate.
+///
+/// # Errors
+/// If the folder can't be written.
+pub fn prepare(server: &Path, folder: &Path, log: PathBuf, ports: &Ports, identity_key: &Path) -> anyhow::Result<Spec> {
+    let data = folder.join("data");
+    std::fs::create_dir_all(&data).with_context(|| format!("can't make {}", data.display()))?;
+    let file = folder.join("restate.toml");
+    std::fs::write(&file, configuration(&data, ports, identity_key)).context("can't write restate.toml")?;
+    Ok(Spec {
+        name: "restate".to_owned(),
+        program: server.to_owned(),
+        arguments: vec!["-c".into(), file.into()],
+        environment: Vec::new(),
+        directory: folder.to_owned(),
+        log,
+        user: None,
+        stop_signal: Signal::TERM,
+    })
+}
+
+/// The URLs that answer when Restate can be used.
+#[must_use]
+pub fn health(ports: &Ports) -> Vec<String> {
+    vec![
+        format!("http://127.0.0.1:{}/health", ports.of(Door::RestateAdmin)),
+        format!("http://127.0.0.1:{}/restate/health", ports.of(Door::RestateIngress)),
+    ]
+}
+
+fn configuration(data: &Path, ports: &Ports, identity_key: &Path) -> String {
+    let node = ports.of(Door::RestateNode);
+    let admin = ports.of(Door::RestateAdmin);
+    let ingress = ports.of(Door::RestateIngress);
+    // The node's name is fixed because its data lives under it. More threads than cores: the teardown of a Kafka
+    // consumer blocks one.
+    format!(
+        r#"cluster-name = "everhook"
+node-name = "n1"
+base-dir = {data:?}
+listen-mode = "tcp"
+bind-ip = "127.0.0.1"
+bind-port = {node}
+advertised-host = "127.0.0.1"
+auto-provision = true
+default-num-partitions = 2
+default-thread-pool-size = 4
+rocksdb-total-memory-size = "256 MiB"
+disable-telemetry = true
+shutdown-timeout = "10s"
+log-filter = "warn,restate=info"
+log-format = "compact"
+log-disable-ansi-codes = true
+
+[admin]
+bind-ip = "127.0.0.1"
+bind-port = {admin}
+disable-web-ui = true
+
+[ingress]
+bind-ip = "127.0.0.1"
+bind-port = {ingress}
+
+[worker.invoker]
+request-identity-private-key-pem-file = {identity_key:?}
+"#
+    )
+}

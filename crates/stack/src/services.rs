@@ -1,0 +1,180 @@
+//! Our services: which binary, which flags, where it says that it is well.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use anyhow::{bail, ensure};
+use rustix::process::Signal;
+
+use crate::folder::Folder;
+use crate::ports::{Door, Ports, free_port};
+use crate::postgres::DATABASE;
+use crate::postgres::roles::{self, Login};
+use crate::process::Spec;
+use crate::secrets::Secrets;
+
+/// The services of one stack.
+#[derive(Debug, Clone, Copy)]
+pub struct Services<'a> {
+    /// The folder with the binaries.
+    pub binaries: &'a Path,
+    /// The data folder.
+    pub folder: &'a Folder,
+    /// Where everything listens.
+    pub ports: &'a Ports,
+    /// Passwords, tokens, keys.
+    pub secrets: &'a Secrets,
+}
+
+/// Opens data-service to webhook-consumer.
+const CONSUMER_TOKEN: &str = "data-service-token";
+/// Opens data-service to the portal.
+const PORTAL_TOKEN: &str = "data-service-portal-token";
+/// The name of the token that opens the portal to its operator.
+pub const OPERATOR_TOKEN: &str = "operator-token";
+
+/// The topic between cdc-relay and webhook-consumer.
+const TOPIC: &str = "webhook-events";
+
+/// Every binary, so that a missing one is noticed before anything starts.
+const BINARIES: [&str; 6] =
+    ["payments-api", "data-service", "portal", "merchant-simulator", "webhook-consumer", "cdc-relay"];
+
+/// Checks that the folder holds every service.
+///
+/// # Errors
+/// Names the first that is missing.
+pub fn check(binaries: &Path) -> anyhow::Result<()> {
+    for name in BINARIES {
+        ensure!(
+            binaries.join(name).is_file(),
+            "{name} is not in {}: build it with cargo build, or name the folder that holds it with EVERHOOK_BIN_DIR",
+            binaries.display()
+        );
+    }
+    Ok(())
+}
+
+impl Services<'_> {
+    /// The services that a stack starts, in no order: each waits for what it needs.
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
+        BINARIES.to_vec()
+    }
+
+    /// The migrations, run by the superuser.
+    ///
+    /// # Errors
+    /// If the superuser's password can't be written.
+    pub fn migrate(&self) -> anyhow::Result<Spec> {
+        let arguments = self.database(Arguments::default().word("migrate"), &roles::SUPERUSER)?;
+        Ok(Spec { log: self.folder.log("migrate"), ..self.spec("data-service migrate", "data-service", arguments) })
+    }
+
+    /// How to start a service, and the URL that says that it is well. `webhook-consumer-2` is a second
+    /// webhook-consumer, on a free port.
+    ///
+    /// # Errors
+    /// If there is no such service, or a secret can't be written.
+    pub fn service(&self, name: &str) -> anyhow::Result<(Spec, String)> {
+        let port = |door| anyhow::Ok(self.ports.of(door));
+        let (binary, port, arguments) = match name {
+            "payments-api" => (name, port(Door::PaymentsApi)?, self.payments_api()?),
+            "data-service" => (name, port(Door::DataService)?, self.data_service()?),
+            "portal" => (name, port(Door::Portal)?, self.portal()?),
+            "merchant-simulator" => (name, port(Door::MerchantSimulator)?, Arguments::default()),
+            "webhook-consumer" => (name, port(Door::WebhookConsumer)?, self.webhook_consumer()?),
+            "webhook-consumer-2" => ("webhook-consumer", free_port()?, self.webhook_consumer()?),
+            "cdc-relay" => (name, port(Door::CdcRelay)?, self.cdc_relay()?),
+            _ => bail!("there is no service {name}"),
+        };
+        let listen = format!("127.0.0.1:{port}");
+        let arguments = arguments.flag("--listen", &listen);
+        Ok((self.spec(name, binary, arguments), format!("http://{listen}/health")))
+    }
+
+    fn payments_api(&self) -> anyhow::Result<Arguments> {
+        Ok(self.database(Arguments::default(), &roles::PAYMENTS_API)?.word("--open").word("--demo-merchant"))
+    }
+
+    fn data_service(&self) -> anyhow::Result<Arguments> {
+        Ok(self
+            .database(Arguments::default().word("serve"), &roles::DATA_SERVICE)?
+            .flag("--token-file", self.secrets.file(CONSUMER_TOKEN)?)
+            .flag("--portal-token-file", self.secrets.file(PORTAL_TOKEN)?)
+            .flag("--key-file", self.secrets.key_file("endpoint-secrets-key")?))
+    }
+
+    fn portal(&self) -> anyhow::Result<Arguments> {
+        Ok(self
+            .database(Arguments::default(), &roles::PORTAL)?
+            .flag("--operator-token-file", self.secrets.file(OPERATOR_TOKEN)?)
+            .flag("--data-service-url", self.url(Door::DataService))
+            .flag("--data-service-token-file", self.secrets.file(PORTAL_TOKEN)?))
+    }
+
+    fn webhook_consumer(&self) -> anyhow::Result<Arguments> {
+        let (_, identity_key) = self.secrets.identity_key()?;
+        Ok(Arguments::default()
+            .word("serve")
+            .flag("--data-service-url", self.url(Door::DataService))
+            .flag("--token-file", self.secrets.file(CONSUMER_TOKEN)?)
+            .flag("--restate-admin-url", self.url(Door::RestateAdmin))
+            .flag("--restate-ingress-url", self.url(Door::RestateIngress))
+            .flag("--identity-key", identity_key)
+            .flag("--kafka", self.kafka())
+            .flag("--topic", TOPIC)
+            .flag("--advertised-url", self.url(Door::WebhookConsumer)))
+    }
+
+    fn cdc_relay(&self) -> anyhow::Result<Arguments> {
+        Ok(self.database(Arguments::default(), &roles::CDC_RELAY)?.flag("--kafka", self.kafka()).flag("--topic", TOPIC))
+    }
+
+    fn database(&self, arguments: Arguments, login: &Login) -> anyhow::Result<Arguments> {
+        let port = self.ports.of(Door::Postgres);
+        Ok(arguments
+            .flag("--database-url", format!("postgres://{}@127.0.0.1:{port}/{DATABASE}", login.role))
+            .flag("--database-password-file", self.secrets.file(&login.secret())?))
+    }
+
+    fn url(&self, door: Door) -> String {
+        format!("http://127.0.0.1:{}", self.ports.of(door))
+    }
+
+    fn kafka(&self) -> String {
+        format!("127.0.0.1:{}", self.ports.of(Door::Kafka))
+    }
+
+    fn spec(&self, name: &str, binary: &str, arguments: Arguments) -> Spec {
+        // Of the launcher's variables named EVERHOOK_…, these two are meant for the services too.
+        let passed_on = ["EVERHOOK_LOG", "EVERHOOK_LOG_FORMAT"];
+        let set = passed_on.into_iter().filter_map(|name| Some((name.to_owned(), std::env::var_os(name)?)));
+        Spec {
+            name: name.to_owned(),
+            program: self.binaries.join(binary),
+            arguments: arguments.0,
+            environment: set.collect(),
+            directory: self.folder.root().to_owned(),
+            log: self.folder.log(name),
+            user: None,
+            stop_signal: Signal::TERM,
+        }
+    }
+}
+
+/// A command line under construction.
+#[derive(Debug, Default)]
+struct Arguments(Vec<OsString>);
+
+impl Arguments {
+    fn word(mut self, word: &str) -> Self {
+        self.0.push(word.into());
+        self
+    }
+
+    fn flag(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.0.extend([name.into(), value.into()]);
+        self
+    }
+}

@@ -1,0 +1,295 @@
+//! The stack: the components and our services as child processes that can be killed, wiped and started again.
+
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use futures_util::future::{join_all, select_all, try_join_all};
+use sqlx::postgres::PgConnectOptions;
+use tokio::sync::Mutex;
+
+use crate::components::Components;
+use crate::folder::{self, Folder};
+use crate::kafka;
+use crate::kafka::probe::Probe;
+use crate::ports::Ports;
+use crate::postgres::{self, Postgres, roles};
+use crate::process::user::User;
+use crate::process::{Process, Spec, Stopped, run};
+use crate::progress::Progress;
+use crate::ready::{self, Ready};
+use crate::restate;
+use crate::secrets::Secrets;
+use crate::services::Services;
+use crate::state::{Entry, State};
+
+/// Longer than any of them takes on a busy machine; a dead one is noticed at once.
+const READY_WITHIN: Duration = Duration::from_secs(90);
+/// Longer than any of them takes to finish what is under way.
+const STOP_WITHIN: Duration = Duration::from_secs(25);
+
+/// The components, in the order of their start.
+const COMPONENTS: [&str; 3] = ["postgres", "kafka", "restate"];
+
+/// What a stack consists of.
+#[derive(Debug, Clone)]
+pub enum Kit {
+    /// PostgreSQL alone: the folder with its programs.
+    Postgres(PathBuf),
+    /// PostgreSQL, Kafka and Restate.
+    Components(Components),
+    /// These and our services, whose binaries are in this folder.
+    Everything(Components, PathBuf),
+}
+
+/// A stack in a data folder. Its processes are killed when this value is dropped; [`Stack::stop_all`] is kinder.
+#[derive(Debug)]
+pub struct Stack {
+    folder: Folder,
+    ports: Ports,
+    kit: Kit,
+    secrets: Secrets,
+    progress: Progress,
+    // In the order of their start.
+    running: Mutex<Vec<Arc<Process>>>,
+}
+
+/// How to start a part, and how to know that it can be used.
+struct Part {
+    spec: Spec,
+    ready: Ready,
+}
+
+impl Stack {
+    /// A stack of which nothing runs yet.
+    ///
+    /// # Errors
+    /// If the secrets can't be written.
+    pub fn new(folder: Folder, ports: Ports, kit: Kit, progress: Progress) -> anyhow::Result<Self> {
+        let secrets = Secrets::open(folder.of("secrets"))?;
+        Ok(Self { folder, ports, kit, secrets, progress, running: Mutex::default() })
+    }
+
+    /// Starts everything: the components side by side, the migrations, our services side by side.
+    ///
+    /// # Errors
+    /// One sentence about the first part that does not start; what runs already keeps running.
+    pub async fn start_all(&self) -> anyhow::Result<()> {
+        let database = async {
+            self.start("postgres").await?;
+            roles::create_database(&self.superuser("postgres")?).await?;
+            if let Some(services) = self.services() {
+                run::to_end(&services.migrate()?, "the migrations failed; the log says why").await?;
+                roles::create_logins(&self.superuser(postgres::DATABASE)?, &self.secrets).await?;
+            }
+            anyhow::Ok(())
+        };
+        if let Kit::Postgres(_) = self.kit {
+            return database.await;
+        }
+        tokio::try_join!(database, self.start("kafka"), self.start("restate"))?;
+        if let Some(services) = self.services() {
+            try_join_all(services.names().into_iter().map(|name| self.start(name))).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts one part and waits until it can be used. A second webhook-consumer is `webhook-consumer-2`.
+    ///
+    /// # Errors
+    /// If it runs already, does not start, dies, or is not ready in time.
+    pub async fn start(&self, name: &str) -> anyhow::Result<()> {
+        let step = self.progress.begin(name, "starting");
+        let Part { spec, ready } = self.part(name).await?;
+        let process = self.adopt(name, &spec).await?;
+        ready::wait(&process, &ready, READY_WITHIN).await?;
+        step.done("ready");
+        Ok(())
+    }
+
+    /// kill -9, and waits until the process is gone.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub async fn kill9(&self, name: &str) -> anyhow::Result<()> {
+        self.release(name).await?.kill().await
+    }
+
+    /// Asks the process to stop cleanly, and waits until it is gone.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub async fn stop(&self, name: &str) -> anyhow::Result<Stopped> {
+        let process = self.release(name).await?;
+        let stopped = process.stop(STOP_WITHIN).await?;
+        if stopped == Stopped::Killed {
+            let seconds = STOP_WITHIN.as_secs();
+            self.progress.say(&format!("{name} did not stop within {seconds} s and was killed"));
+        }
+        Ok(stopped)
+    }
+
+    /// Removes the data of a component that does not run: `postgres`, `kafka` or `restate`.
+    ///
+    /// # Errors
+    /// If it runs, or is no component.
+    pub async fn wipe(&self, name: &str) -> anyhow::Result<()> {
+        if self.pid(name).await.is_some() {
+            bail!("{name} runs: kill or stop it first");
+        }
+        match name {
+            "postgres" | "kafka" | "restate" if self.folder.of(name).exists() => folder::remove(&self.folder.of(name)),
+            "postgres" | "kafka" | "restate" => Ok(()),
+            _ => bail!("{name} keeps no data of its own"),
+        }
+    }
+
+    /// Stops everything in the reverse order of its start: our services side by side, then the components.
+    ///
+    /// # Errors
+    /// If a process can't be signalled; the others are stopped all the same.
+    pub async fn stop_all(&self) -> anyhow::Result<()> {
+        let names: Vec<String> = self.running.lock().await.iter().map(|p| p.name().to_owned()).collect();
+        let services = names.iter().filter(|name| !COMPONENTS.contains(&name.as_str()));
+        let mut stopped = join_all(services.map(|name| self.stop(name))).await;
+        for component in COMPONENTS.iter().rev().filter(|component| names.iter().any(|name| name == *component)) {
+            stopped.push(self.stop(component).await);
+        }
+        stopped.into_iter().try_for_each(|result| result.map(|_| ()))
+    }
+
+    /// Resolves when a process ends that nobody stopped or killed through this stack. The process is forgotten, and can
+    /// be started again.
+    ///
+    /// # Errors
+    /// If the state can't be written.
+    pub async fn died(&self) -> anyhow::Result<(String, ExitStatus)> {
+        loop {
+            let ends: Vec<_> = self
+                .running
+                .lock()
+                .await
+                .iter()
+                .map(|process| {
+                    let (process, end) = (Arc::clone(process), process.ended());
+                    Box::pin(async move { (process, end.await) })
+                })
+                .collect();
+            if ends.is_empty() {
+                return std::future::pending().await;
+            }
+            let ((process, status), ..) = select_all(ends).await;
+            let mut running = self.running.lock().await;
+            let before = running.len();
+            running.retain(|other| !Arc::ptr_eq(other, &process));
+            // Otherwise it was released on purpose while we waited.
+            if running.len() < before {
+                self.write_down(&running)?;
+                return Ok((process.name().to_owned(), status));
+            }
+        }
+    }
+
+    /// The number of a running process.
+    pub async fn pid(&self, name: &str) -> Option<u32> {
+        let running = self.running.lock().await;
+        running.iter().find(|p| p.name() == name && p.exited().is_none()).map(|p| p.identity().pid)
+    }
+
+    /// Which port each door has.
+    #[must_use]
+    pub fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
+    /// Passwords, tokens and keys.
+    #[must_use]
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// The data folder.
+    #[must_use]
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// How the superuser connects to a database.
+    ///
+    /// # Errors
+    /// If its password can't be read.
+    pub fn superuser(&self, database: &str) -> anyhow::Result<PgConnectOptions> {
+        postgres::superuser(&self.ports, &self.secrets, database)
+    }
+
+    fn services(&self) -> Option<Services<'_>> {
+        match &self.kit {
+            Kit::Everything(_, binaries) => {
+                Some(Services { binaries, folder: &self.folder, ports: &self.ports, secrets: &self.secrets })
+            }
+            Kit::Postgres(_) | Kit::Components(_) => None,
+        }
+    }
+
+    async fn part(&self, name: &str) -> anyhow::Result<Part> {
+        let components = match &self.kit {
+            Kit::Components(components) | Kit::Everything(components, _) => Some(components),
+            Kit::Postgres(_) => None,
+        };
+        let (folder, log) = (self.folder.of(name), self.folder.log(name));
+        match (name, components) {
+            ("postgres", _) => {
+                let bin = match &self.kit {
+                    Kit::Postgres(bin) => bin,
+                    Kit::Components(components) | Kit::Everything(components, _) => &components.postgres_bin,
+                };
+                let postgres = Postgres { bin, folder: &folder, log, user: User::for_postgres()? };
+                let spec = postgres.prepare(&self.ports, &self.secrets).await?;
+                Ok(Part { spec, ready: Ready::postgres(self.superuser("postgres")?) })
+            }
+            ("kafka", Some(components)) => Ok(Part {
+                spec: kafka::prepare(&components.kafka, &folder, log, &self.ports)?,
+                ready: Ready::Kafka(Probe::new(&self.ports)),
+            }),
+            ("restate", Some(components)) => {
+                let (key, _) = self.secrets.identity_key()?;
+                let spec = restate::prepare(&components.restate_server, &folder, log, &self.ports, &key)?;
+                Ok(Part { spec, ready: Ready::Http(restate::health(&self.ports)) })
+            }
+            _ => {
+                let services = self.services().with_context(|| format!("there is no {name} in this stack"))?;
+                let (spec, health) = services.service(name)?;
+                Ok(Part { spec, ready: Ready::Http(vec![health]) })
+            }
+        }
+    }
+
+    /// Starts the process and writes it down before anybody waits for it: not even a launcher that is killed now
+    /// leaves it behind unseen.
+    async fn adopt(&self, name: &str, spec: &Spec) -> anyhow::Result<Arc<Process>> {
+        let mut running = self.running.lock().await;
+        // A dead one that nobody has collected gives way.
+        running.retain(|process| process.name() != name || process.exited().is_none());
+        if running.iter().any(|process| process.name() == name) {
+            bail!("{name} runs already");
+        }
+        let process = Arc::new(Process::spawn(spec).await?);
+        running.push(Arc::clone(&process));
+        self.write_down(&running)?;
+        Ok(process)
+    }
+
+    async fn release(&self, name: &str) -> anyhow::Result<Arc<Process>> {
+        let mut running = self.running.lock().await;
+        let index = running.iter().position(|process| process.name() == name);
+        let process = running.remove(index.with_context(|| format!("{name} does not run"))?);
+        Ok(process)
+    }
+
+    fn write_down(&self, running: &[Arc<Process>]) -> anyhow::Result<()> {
+        let entry = |process: &Arc<Process>| Entry { name: process.name().to_owned(), identity: process.identity() };
+        State::new(running.iter().map(entry).collect())?.write(self.folder.root())
+    }
+}
