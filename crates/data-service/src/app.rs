@@ -57,8 +57,6 @@ pub enum Error {
     Pool(#[source] store::Error),
     #[error("reading the keys")]
     Keys(#[source] keyring::Error),
-    #[error("reading a token")]
-    Token(#[source] chassis::flags::FileError),
 }
 
 impl App {
@@ -69,7 +67,7 @@ impl App {
         let pool = |share: u32, durability| {
             store::connect(url.as_str(), share, "data-service", durability).map_err(Error::Pool)
         };
-        let core = Arc::new(Core {
+        let core = Core {
             durable: pool(connections.div_ceil(2), Durability::Durable)?,
             fast: pool((connections / 2).max(1), Durability::Fast)?,
             keyring: Keyring::from_file(&flags.key_file).map_err(Error::Keys)?,
@@ -80,23 +78,28 @@ impl App {
                 lease_margin: flags.lease_margin,
                 sweep_limit: i64::from(flags.sweep_limit),
             },
-        });
+        };
+        Ok(Self::over(core, lifecycle))
+    }
+
+    /// Starts the batches over these effects.
+    #[must_use]
+    pub fn over(core: Core, lifecycle: &Lifecycle) -> Self {
+        let core = Arc::new(core);
         let (a, b, c) = (core.clone(), core.clone(), core.clone());
-        Ok(Self {
+        Self {
             core,
             opens: Batcher::start(lifecycle, 2, MOST_IN_A_BATCH, move |items| internal::open::run(a.clone(), items)),
             asks: Batcher::start(lifecycle, 1, MOST_IN_A_BATCH, move |items| internal::next::run(b.clone(), items)),
             records: Batcher::start(lifecycle, 2, MOST_IN_A_BATCH, move |items| {
                 internal::record::run(c.clone(), items)
             }),
-        })
+        }
     }
 }
 
 /// The doors, each behind its token.
-pub fn router(app: App, flags: &Serve) -> Result<Router, Error> {
-    let consumer = Token::from_file(&flags.token_file).map_err(Error::Token)?;
-    let portal = Token::from_file(&flags.portal_token_file).map_err(Error::Token)?;
+pub fn router(app: App, consumer: Token, portal: Token) -> Router {
     let for_consumer = Router::new()
         .route("/payload/{payment_id}", get(payload::get))
         .route("/internal/open", post(internal::open::post))
@@ -109,5 +112,5 @@ pub fn router(app: App, flags: &Serve) -> Result<Router, Error> {
     let for_portal = Router::new()
         .route("/internal/secrets", post(internal::secrets::post))
         .layer(from_fn_with_state(portal, require_token));
-    Ok(for_consumer.merge(for_portal).with_state(app))
+    for_consumer.merge(for_portal).with_state(app)
 }

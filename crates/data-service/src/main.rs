@@ -1,18 +1,11 @@
 //! The truth at delivery time, and the ledger: webhook-consumer's only door to the database.
 
-mod app;
-mod compose;
-mod config;
-mod internal;
-mod keyring;
-mod maintenance;
-mod payload;
-
 use anyhow::Context as _;
-use chassis::{Lifecycle, lifecycle, server, telemetry};
+use chassis::{Lifecycle, Token, lifecycle, server, telemetry};
 use clap::Parser as _;
 
-use config::{Command, Config, Migrate, Serve};
+use data_service::config::{Command, Config, Migrate, Serve};
+use data_service::{app, maintenance};
 
 fn main() -> anyhow::Result<()> {
     match Config::parse().command {
@@ -44,7 +37,9 @@ async fn serve(flags: Serve) -> anyhow::Result<()> {
     let app = app::App::new(&flags, &lifecycle)?;
     let listener = server::bind(flags.listen).await?;
     maintenance::start(&lifecycle, app.clone());
-    let router = app::router(app, &flags)?;
+    let consumer = Token::from_file(&flags.token_file).context("reading --token-file")?;
+    let portal = Token::from_file(&flags.portal_token_file).context("reading --portal-token-file")?;
+    let router = app::router(app, consumer, portal);
     server::serve(&lifecycle, listener, router);
     lifecycle.finish(flags.service.shutdown_timeout).await?;
     Ok(())

@@ -1,0 +1,90 @@
+//! The house's rules that a compiler does not know: who may know whom, and that the map names what exists.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Each crate with those of ours that it may use. Tests may use more only where it says so.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("store", &["domain"]),
+    ("chassis", &[]),
+    ("payments-api", &["domain", "store", "chassis"]),
+    ("data-service", &["domain", "store", "chassis"]),
+    ("webhook-consumer", &["domain", "chassis"]),
+    ("cdc-relay", &["chassis"]),
+    ("portal", &["domain", "store", "chassis"]),
+    ("merchant-simulator", &["domain", "chassis"]),
+    ("verifier", &["domain", "chassis"]),
+    ("stack", &["verifier", "chassis"]),
+];
+
+/// Each crate with what it must never use of others.
+const FORBIDDEN: &[(&str, &[&str])] = &[
+    ("domain", &["tokio", "axum", "reqwest", "sqlx", "rand"]),
+    ("store", &["axum", "reqwest"]),
+    ("payments-api", &["rdkafka", "restate-sdk"]),
+    ("data-service", &["rdkafka"]),
+    ("webhook-consumer", &["sqlx"]),
+    ("portal", &["rdkafka", "chacha20poly1305"]),
+    ("verifier", &["sqlx", "rdkafka"]),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// Name of each crate of the workspace, with its dependencies for running (not for tests).
+fn crates() -> BTreeMap<String, Vec<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let name = |value: &Value| value["name"].as_str().unwrap().to_owned();
+    let dependencies = |package: &Value| {
+        let all = package["dependencies"].as_array().unwrap().iter();
+        all.filter(|dependency| dependency["kind"].as_str() != Some("dev")).map(name).collect()
+    };
+    metadata["packages"].as_array().unwrap().iter().map(|package| (name(package), dependencies(package))).collect()
+}
+
+#[test]
+fn every_crate_is_listed_and_uses_only_what_it_may() {
+    let crates = crates();
+    let allowed: BTreeMap<&str, &[&str]> = ALLOWED.iter().copied().collect();
+    for (name, dependencies) in &crates {
+        let may = allowed.get(name.as_str()).unwrap_or_else(|| panic!("the crate {name} is not in the table"));
+        let ours = dependencies.iter().filter(|dependency| crates.contains_key(*dependency));
+        let unlisted: Vec<_> = ours.filter(|dependency| !may.contains(&dependency.as_str())).collect();
+        assert!(unlisted.is_empty(), "{name} uses {unlisted:?}, which the table does not allow");
+    }
+    for (name, _) in ALLOWED {
+        assert!(crates.contains_key(*name), "the table lists the crate {name}, which does not exist");
+    }
+}
+
+#[test]
+fn no_crate_uses_what_it_must_not_know() {
+    let crates = crates();
+    for (name, must_not) in FORBIDDEN {
+        let known: Vec<_> = crates[*name].iter().filter(|dependency| must_not.contains(&dependency.as_str())).collect();
+        assert!(known.is_empty(), "{name} must not use {known:?}");
+    }
+}
+
+#[test]
+fn the_map_names_only_what_exists() {
+    let map = std::fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let names = map.split('`').skip(1).step_by(2);
+    let paths: Vec<&str> = names
+        .filter(|name| ["crates/", "migrations/", "scripts/", "docs/", "nix/", "checks/"].iter().any(|dir| name.starts_with(dir)))
+        .collect();
+    assert!(paths.len() > 10, "the map names only {} places", paths.len());
+    let missing: Vec<&&str> = paths.iter().filter(|path| !root().join(path).exists()).collect();
+    assert!(missing.is_empty(), "docs/architecture.md names what does not exist: {missing:?}");
+}

@@ -1,0 +1,11 @@
+//! The truth at delivery time, and the ledger: webhook-consumer's only door to the database.
+
+pub mod app;
+mod compose;
+pub mod config;
+mod internal;
+mod keyring;
+pub mod maintenance;
+mod payload;
+
+pub use keyring::Keyring;

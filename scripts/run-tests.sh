@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Runs the tests: unit (no component needed), e2e (the real PostgreSQL, Kafka and Restate), or all.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/tools.sh
+. scripts/tools.sh
+
+what=${1:-all}
+case $what in
+    unit | e2e | all) ;;
+    *) echo "usage: scripts/run-tests.sh [unit|e2e|all]" >&2 && exit 2 ;;
+esac
+require_tools
+announce_build debug 6
+# The checked SQL is compiled against the committed data; its freshness is a test of its own.
+export SQLX_OFFLINE=true
+
+step() { echo "== $*" >&2; }
+
+unit() {
+    step "format" && cargo fmt --all -- --check
+    step "lints" && cargo clippy --workspace --all-targets --quiet -- -D warnings
+    step "unit tests" && cargo test --workspace --lib --bins --quiet
+    step "the ledger's model and the house's rules" && cargo test --package domain --package chassis --tests --quiet
+}
+
+e2e() {
+    step "build" && cargo build --workspace --quiet && cargo test --workspace --no-run --quiet
+    step "every test beside the real components" && target/debug/stack exec -- \
+        cargo test --workspace --quiet --no-fail-fast -- --include-ignored
+    step "the committed SQL data" && target/debug/stack exec --only postgres -- scripts/offline-data.sh --check
+}
+
+case $what in
+    unit) unit ;;
+    e2e) e2e ;;
+    all) unit && e2e ;;
+esac
+step "all is well"

@@ -1,0 +1,43 @@
+# Sourced by the other scripts: sees to it that the tools are there which building and running need.
+# As root on Debian or Ubuntu it installs what is missing; otherwise it names it in one line and ends with 2.
+
+# shellcheck shell=bash
+require_tools() {
+    local missing=() packages=()
+    need() { # command, Debian package
+        command -v "$1" >/dev/null 2>&1 && return
+        missing+=("$1") && packages+=("$2")
+    }
+    need cc build-essential
+    need make build-essential
+    need java default-jre-headless
+    need mvn maven
+    need npm npm
+    # librdkafka's build looks for it.
+    need pkg-config pkg-config
+    if [ ${#missing[@]} -gt 0 ]; then
+        local line
+        line="apt-get install -y --no-install-recommends $(printf '%s\n' "${packages[@]}" | sort -u | tr '\n' ' ')"
+        if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+            echo "Missing: ${missing[*]}. Install with: $line(as root)" >&2
+            exit 2
+        fi
+        echo "Installing what is missing: ${missing[*]}" >&2
+        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive $line; } >&2
+    fi
+    if ! command -v cargo >/dev/null 2>&1; then
+        echo "Missing: cargo. Install Rust 1.94 or newer with rustup, then run this again." >&2
+        exit 2
+    fi
+    local have want=1.94
+    have=$(rustc --version | cut -d' ' -f2)
+    if [ "$(printf '%s\n' "$want" "$have" | sort -V | head -1)" != "$want" ]; then
+        echo "Rust $have is too old: run 'rustup update' for $want or newer." >&2
+        exit 2
+    fi
+}
+
+# Says how long the first build takes, once.
+announce_build() { # folder of the profile, minutes
+    [ -d "target/$1" ] || echo "The first build takes about $2 minutes on two cores; later ones take seconds." >&2
+}
