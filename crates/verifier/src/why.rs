@@ -91,12 +91,21 @@ impl fmt::Display for Event {
         let Self { event_id, event_type, object_version, occurred_at, .. } = self;
         write!(f, "\n{event_id} {event_type}, version {object_version}, {occurred_at}")?;
         match &self.routed {
-            Value::Null => writeln!(f)?,
-            Value::String(routed) => writeln!(f, ", routed: {routed}")?,
-            other => writeln!(f, ", routed: {other}")?,
+            Value::Null => {}
+            Value::Object(members) => {
+                let members: Vec<_> = members.iter().map(|(name, value)| format!("{name} {}", plain(value))).collect();
+                write!(f, ", routed ({})", members.join(", "))?;
+            }
+            routed => write!(f, ", routed {}", plain(routed))?,
         }
+        writeln!(f)?;
         self.deliveries.iter().try_for_each(|delivery| delivery.fmt(f))
     }
+}
+
+/// Text without its quotation marks.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 impl fmt::Display for Delivery {
@@ -142,7 +151,8 @@ mod tests {
             "id": "pay_1", "kind": "payment", "answer": "One delivery waits for its third attempt at 20:43:05.",
             "events": [
                 {"event_id": "evt_1", "event_type": "payment.created", "object_version": 1,
-                 "occurred_at": "2026-11-23T20:38:00.000000Z", "routed": "fanned_out", "deliveries": [
+                 "occurred_at": "2026-11-23T20:38:00.000000Z",
+                 "routed": {"routed_at": "2026-11-23T20:38:00.008000Z", "from_cdc": true}, "deliveries": [
                     {"delivery_id": "dlv_1", "endpoint_id": "ep_1", "state": "pending", "reason": "status_500",
                      "claim": 2, "attempts": 2, "due_at": "2026-11-23T20:43:05.000000Z", "waits_for": "its time",
                      "log": [
