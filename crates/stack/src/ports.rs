@@ -148,9 +148,13 @@ impl Ports {
     /// # Errors
     /// Names the first port that is taken, and the flag that chooses another.
     pub fn check_free(&self, components_only: bool) -> anyhow::Result<()> {
+        let mut given = BTreeMap::new();
         for door in Door::ALL.into_iter().filter(|door| !components_only || door.is_component()) {
             let port = self.of(door);
             let name = door.name();
+            if let Some(other) = given.insert(port, name) {
+                bail!("port {port} is given to {other} and to {name}: choose another for one of them with --port");
+            }
             match TcpListener::bind(("127.0.0.1", port)) {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::AddrInUse => bail!(
@@ -222,6 +226,14 @@ mod tests {
         let error = ports.check_free(false).unwrap_err().to_string();
         assert!(error.starts_with(&format!("port {port}, which portal is to listen on, is in use")), "{error}");
         assert!(error.contains("--port portal="), "{error}");
+    }
+
+    #[test]
+    fn a_port_for_two_doors_is_refused() {
+        let mut ports = Ports::free().unwrap();
+        ports.0.insert(Door::Portal, ports.of(Door::Kafka));
+        let error = ports.check_free(false).unwrap_err().to_string();
+        assert!(error.contains("is given to kafka and to portal"), "{error}");
     }
 
     #[test]

@@ -67,8 +67,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 impl Setting {
     fn cache(&self) -> anyhow::Result<Cache> {
-        let root = self.cache_dir.clone().or_else(components::default_folder);
-        Cache::open(&root.context("there is no home to keep the components in: choose a folder with --cache-dir")?)
+        Cache::choose(self.cache_dir.clone())
     }
 
     async fn components(&self, progress: &Progress) -> anyhow::Result<Components> {

@@ -15,18 +15,24 @@ pub struct Cache {
     root: PathBuf,
 }
 
-/// `/var/cache/everhook` for root, whose home PostgreSQL's user may not enter; else `$XDG_CACHE_HOME/everhook` or
-/// `~/.cache/everhook`. None without a home.
-#[must_use]
-pub fn default_folder() -> Option<PathBuf> {
-    if rustix::process::geteuid().is_root() {
-        return Some(PathBuf::from("/var/cache/everhook"));
-    }
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache"))).map(|folder| folder.join("everhook"))
-}
-
 impl Cache {
+    /// The chosen folder, or the default one: `/var/cache/everhook` for root, whose home PostgreSQL's user may not
+    /// enter; else `$XDG_CACHE_HOME/everhook` or `~/.cache/everhook`.
+    ///
+    /// # Errors
+    /// If it can't be made, or none was chosen and there is no home.
+    pub fn choose(chosen: Option<PathBuf>) -> anyhow::Result<Self> {
+        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let root = chosen.or_else(|| match rustix::process::geteuid().is_root() {
+            true => Some(PathBuf::from("/var/cache/everhook")),
+            false => {
+                let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+                caches.map(|folder| folder.join("everhook"))
+            }
+        });
+        Self::open(&root.context("there is no home to keep the components in: choose a folder with --cache-dir")?)
+    }
+
     /// Makes the folder if it is missing.
     ///
     /// # Errors
@@ -43,6 +49,12 @@ impl Cache {
     #[must_use]
     pub fn log(&self, name: &str) -> PathBuf {
         self.root.join(format!("{name}.log"))
+    }
+
+    /// Whether the folder `name` is there, complete.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.root.join(name).is_dir()
     }
 
     /// The folder `name`, which `fill` makes if it is not there yet. It is filled under another name and renamed when

@@ -27,15 +27,31 @@ pub async fn get(cache: &Cache, installed: &Installed, progress: &Progress) -> a
     kafka_ready::get(cache, java, &jars, progress).await
 }
 
+/// Checks that Maven is there, if it will be needed.
+pub fn check_tools(cache: &Cache, installed: &Installed) -> anyhow::Result<()> {
+    if installed.kafka_libs.is_none() && !cache.has(&folder()) {
+        maven()?;
+    }
+    Ok(())
+}
+
+fn maven() -> anyhow::Result<PathBuf> {
+    tool::require("mvn", &format!("gets {LABEL}"), "maven", "EVERHOOK_KAFKA_LIBS")
+}
+
+/// The folder's name in the cache; other pins are another folder.
+fn folder() -> String {
+    format!("{NAME}-{}", &hashes::of(format!("{POM}{HASHES}").as_bytes())[..12])
+}
+
 async fn libs(cache: &Cache, progress: &Progress) -> anyhow::Result<PathBuf> {
-    let name = format!("{NAME}-{}", &hashes::of(format!("{POM}{HASHES}").as_bytes())[..12]);
+    let name = folder();
     let folder = cache.install(&name, progress, async |folder| {
         let step = progress.begin(LABEL, "getting it through Maven (43 MB on disk)");
-        let maven = tool::require("mvn", &format!("gets {LABEL}"), "maven", "EVERHOOK_KAFKA_LIBS")?;
         std::fs::write(folder.join("pom.xml"), POM).context("can't write pom.xml")?;
         let spec = Spec {
             name: format!("mvn for {LABEL}"),
-            program: maven,
+            program: maven()?,
             arguments: ["-B", "-ntp", "dependency:copy-dependencies"].map(Into::into).into(),
             environment: Vec::new(),
             directory: folder.to_owned(),

@@ -12,7 +12,7 @@ mod tool;
 
 use std::path::PathBuf;
 
-pub use self::cache::{Cache, default_folder};
+pub use self::cache::Cache;
 pub use self::java::Java;
 pub use self::kafka_ready::jvm_arguments;
 use crate::progress::Progress;
@@ -32,6 +32,20 @@ pub struct Installed {
     /// The java that runs Kafka; by default that of JAVA_HOME or the first on the PATH.
     #[arg(long, env = "EVERHOOK_JAVA", global = true, hide_env_values = true)]
     pub java: Option<PathBuf>,
+}
+
+impl Installed {
+    /// What the environment names, for programs without these flags.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        let named = |name| std::env::var_os(name).map(PathBuf::from);
+        Self {
+            postgres_bin: named("EVERHOOK_POSTGRES_BIN"),
+            kafka_libs: named("EVERHOOK_KAFKA_LIBS"),
+            restate_server: named("EVERHOOK_RESTATE_SERVER"),
+            java: named("EVERHOOK_JAVA"),
+        }
+    }
 }
 
 /// Where the components are, ready to be run.
@@ -63,6 +77,7 @@ pub struct Kafka {
 /// # Errors
 /// If it can't be got: one sentence that says why and what to do.
 pub async fn postgres(cache: &Cache, installed: &Installed, progress: &Progress) -> anyhow::Result<PathBuf> {
+    postgres::check_tools(cache, installed)?;
     postgres::get(cache, installed.postgres_bin.as_deref(), progress).await
 }
 
@@ -71,6 +86,10 @@ pub async fn postgres(cache: &Cache, installed: &Installed, progress: &Progress)
 /// # Errors
 /// If one can't be got: one sentence that names it and says what to do.
 pub async fn all(cache: &Cache, installed: &Installed, progress: &Progress) -> anyhow::Result<Components> {
+    // Asked for before anything is begun, so that a missing tool is not told after a minute of downloads.
+    Java::find(installed.java.as_deref())?;
+    kafka::check_tools(cache, installed)?;
+    restate::check_tools(cache, installed)?;
     let (postgres_bin, kafka, restate_server) = tokio::try_join!(
         postgres(cache, installed, progress),
         kafka::get(cache, installed, progress),

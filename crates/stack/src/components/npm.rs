@@ -1,6 +1,6 @@
 //! Gets a package through npm, from a lock file with hashes. No install script is run.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use rustix::process::Signal;
@@ -27,15 +27,19 @@ impl Project {
         format!("{}-{}", self.name, &hashes::of(self.package_lock.as_bytes())[..12])
     }
 
+    /// npm itself.
+    pub fn npm(&self) -> anyhow::Result<PathBuf> {
+        tool::require("npm", &format!("gets {}", self.label), "npm", self.instead)
+    }
+
     /// Installs the project into the folder. npm checks the hashes of the lock file.
     pub async fn install(&self, cache: &Cache, folder: &Path) -> anyhow::Result<()> {
-        let npm = tool::require("npm", &format!("gets {}", self.label), "npm", self.instead)?;
         std::fs::write(folder.join("package.json"), self.package_json).context("can't write package.json")?;
         std::fs::write(folder.join("package-lock.json"), self.package_lock).context("can't write package-lock.json")?;
         let arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-progress", "--loglevel=error"];
         let spec = Spec {
             name: format!("npm ci for {}", self.label),
-            program: npm,
+            program: self.npm()?,
             arguments: arguments.map(Into::into).into(),
             environment: Vec::new(),
             directory: folder.to_owned(),

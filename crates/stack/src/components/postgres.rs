@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use serde::Deserialize;
 
+use super::Installed;
 use super::cache::Cache;
 use super::npm::{Project, architecture};
 use super::tool::is_executable;
@@ -23,6 +24,14 @@ const PROJECT: Project = Project {
 struct Link {
     source: PathBuf,
     target: PathBuf,
+}
+
+/// Checks that npm is there, if it will be needed.
+pub fn check_tools(cache: &Cache, installed: &Installed) -> anyhow::Result<()> {
+    if installed.postgres_bin.is_none() && !cache.has(&PROJECT.folder()) {
+        PROJECT.npm()?;
+    }
+    Ok(())
 }
 
 /// The folder with `initdb` and `postgres`.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
+use super::Installed;
 use super::cache::Cache;
 use super::npm::{Project, architecture};
 use super::tool::is_executable;
@@ -16,6 +17,14 @@ const PROJECT: Project = Project {
     package_lock: include_str!("pinned/restate/package-lock.json"),
     instead: "EVERHOOK_RESTATE_SERVER",
 };
+
+/// Checks that npm is there, if it will be needed.
+pub fn check_tools(cache: &Cache, installed: &Installed) -> anyhow::Result<()> {
+    if installed.restate_server.is_none() && !cache.has(&PROJECT.folder()) {
+        PROJECT.npm()?;
+    }
+    Ok(())
+}
 
 /// The restate-server.
 pub async fn get(cache: &Cache, installed: Option<&Path>, progress: &Progress) -> anyhow::Result<PathBuf> {

@@ -3,6 +3,7 @@
 pub mod roles;
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -50,7 +51,7 @@ impl Postgres<'_> {
         if !data.exists() {
             self.initialise(&data, secrets).await?;
         }
-        vacated(&data, Duration::from_secs(15)).await?;
+        vacate(&data, Duration::from_secs(15)).await?;
         let settings = [
             format!("port={}", ports.of(Door::Postgres)),
             "listen_addresses=127.0.0.1".to_owned(),
@@ -123,9 +124,10 @@ pub fn superuser(ports: &Ports, secrets: &Secrets, database: &str) -> anyhow::Re
         .database(database))
 }
 
-/// The back ends of a killed PostgreSQL live a moment longer and hold its shared memory: the next one must wait for
-/// them. They are known by living in the data folder.
-async fn vacated(data: &Path, within: Duration) -> anyhow::Result<()> {
+/// Waits until nobody lives in the data folder: the back ends of a killed PostgreSQL live a moment longer and hold its
+/// shared memory. Then the lock file that it left is void, and is removed: PostgreSQL itself would respect it as long
+/// as its number is taken, be it by a dead process that nobody has waited for yet.
+async fn vacate(data: &Path, within: Duration) -> anyhow::Result<()> {
     let data = data.canonicalize().with_context(|| format!("can't find {}", data.display()))?;
     let deadline = tokio::time::Instant::now() + within;
     while let Some(pid) = inhabitant(&data) {
@@ -134,7 +136,10 @@ async fn vacated(data: &Path, within: Duration) -> anyhow::Result<()> {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    Ok(())
+    match std::fs::remove_file(data.join("postmaster.pid")) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error).context("can't remove a void postmaster.pid"),
+        _ => Ok(()),
+    }
 }
 
 fn inhabitant(folder: &Path) -> Option<String> {

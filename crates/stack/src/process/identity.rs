@@ -29,12 +29,18 @@ impl Identity {
         Self::of(std::process::id())
     }
 
-    /// Whether this very process still runs. One that ended and was not waited for yet does not.
+    /// Whether this very process still runs. One that ended and was not waited for yet does not, unless a thread of it
+    /// is still ending: until then its sockets are open.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         let Ok(stat) = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)) else { return false };
         let started = field_after_name(&stat, 22).and_then(|f| f.parse().ok());
-        started == Some(self.started) && !matches!(field_after_name(&stat, 3), Some("Z" | "X"))
+        let ended = matches!(field_after_name(&stat, 3), Some("Z" | "X"));
+        started == Some(self.started) && (!ended || self.threads() > 1)
+    }
+
+    fn threads(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/task", self.pid)).map_or(0, Iterator::count)
     }
 
     /// Sends a signal to this very process and to no other; false if it is gone.

@@ -1,0 +1,4 @@
+//! The real components on free ports, and the launcher as a user meets it.
+
+mod components;
+mod launcher;
