@@ -11,6 +11,7 @@ use crate::ports::{Door, Ports, free_port};
 use crate::postgres::DATABASE;
 use crate::postgres::roles::{self, Login};
 use crate::process::Spec;
+use crate::ready::Ready;
 use crate::secrets::Secrets;
 
 /// The services of one stack.
@@ -24,6 +25,8 @@ pub struct Services<'a> {
     pub ports: &'a Ports,
     /// Passwords, tokens, keys.
     pub secrets: &'a Secrets,
+    /// Environment variables, over the defaults.
+    pub settings: &'a [(String, String)],
 }
 
 /// Opens data-service to webhook-consumer.
@@ -71,26 +74,38 @@ impl Services<'_> {
         Ok(Spec { log: self.folder.log("migrate"), ..self.spec("data-service migrate", "data-service", arguments) })
     }
 
-    /// How to start a service, and the URL that says that it is well. `webhook-consumer-2` is a second
+    /// How to start a service, and how to know that it can be used. `webhook-consumer-2` is a second
     /// webhook-consumer, on a free port.
     ///
     /// # Errors
     /// If there is no such service, or a secret can't be written.
-    pub fn service(&self, name: &str) -> anyhow::Result<(Spec, String)> {
+    pub fn service(&self, name: &str) -> anyhow::Result<(Spec, Ready)> {
         let port = |door| anyhow::Ok(self.ports.of(door));
         let (binary, port, arguments) = match name {
             "payments-api" => (name, port(Door::PaymentsApi)?, self.payments_api()?),
             "data-service" => (name, port(Door::DataService)?, self.data_service()?),
             "portal" => (name, port(Door::Portal)?, self.portal()?),
             "merchant-simulator" => (name, port(Door::MerchantSimulator)?, Arguments::default()),
-            "webhook-consumer" => (name, port(Door::WebhookConsumer)?, self.webhook_consumer()?),
-            "webhook-consumer-2" => ("webhook-consumer", free_port()?, self.webhook_consumer()?),
+            "webhook-consumer" => {
+                let port = port(Door::WebhookConsumer)?;
+                (name, port, self.webhook_consumer(port)?)
+            }
+            "webhook-consumer-2" => {
+                let port = free_port()?;
+                ("webhook-consumer", port, self.webhook_consumer(port)?)
+            }
             "cdc-relay" => (name, port(Door::CdcRelay)?, self.cdc_relay()?),
             _ => bail!("there is no service {name}"),
         };
         let listen = format!("127.0.0.1:{port}");
         let arguments = arguments.flag("--listen", &listen);
-        Ok((self.spec(name, binary, arguments), format!("http://{listen}/health")))
+        let ready = match name {
+            "webhook-consumer" => Ready::Handlers { port, admin: self.url(Door::RestateAdmin) },
+            // It registers itself only when it is elected.
+            "webhook-consumer-2" => Ready::Http2(port),
+            _ => Ready::Http(vec![format!("http://{listen}/health")]),
+        };
+        Ok((self.spec(name, binary, arguments), ready))
     }
 
     fn payments_api(&self) -> anyhow::Result<Arguments> {
@@ -113,7 +128,7 @@ impl Services<'_> {
             .flag("--data-service-token-file", self.secrets.file(PORTAL_TOKEN)?))
     }
 
-    fn webhook_consumer(&self) -> anyhow::Result<Arguments> {
+    fn webhook_consumer(&self, port: u16) -> anyhow::Result<Arguments> {
         let (_, identity_key) = self.secrets.identity_key()?;
         Ok(Arguments::default()
             .word("serve")
@@ -124,7 +139,9 @@ impl Services<'_> {
             .flag("--identity-key", identity_key)
             .flag("--kafka", self.kafka())
             .flag("--topic", TOPIC)
-            .flag("--advertised-url", self.url(Door::WebhookConsumer)))
+            .flag("--advertised-url", format!("http://127.0.0.1:{port}"))
+            // So short that a start does not wait for the look after the one that found no topic yet.
+            .flag("--reconcile-every", "1s"))
     }
 
     fn cdc_relay(&self) -> anyhow::Result<Arguments> {
@@ -154,7 +171,7 @@ impl Services<'_> {
             name: name.to_owned(),
             program: self.binaries.join(binary),
             arguments: arguments.0,
-            environment: set.collect(),
+            environment: set.chain(self.settings.iter().map(|(name, value)| (name.clone(), value.into()))).collect(),
             directory: self.folder.root().to_owned(),
             log: self.folder.log(name),
             user: None,

@@ -52,6 +52,8 @@ pub struct Stack {
     kit: Kit,
     secrets: Secrets,
     progress: Progress,
+    /// Environment of our services, over their defaults.
+    settings: Vec<(String, String)>,
     // In the order of their start.
     running: Mutex<Vec<Arc<Process>>>,
 }
@@ -69,7 +71,14 @@ impl Stack {
     /// If the secrets can't be written.
     pub fn new(folder: Folder, ports: Ports, kit: Kit, progress: Progress) -> anyhow::Result<Self> {
         let secrets = Secrets::open(folder.of("secrets"))?;
-        Ok(Self { folder, ports, kit, secrets, progress, running: Mutex::default() })
+        Ok(Self { folder, ports, kit, secrets, progress, settings: Vec::new(), running: Mutex::default() })
+    }
+
+    /// Gives our services an environment variable, `EVERHOOK_OVERDUE_AFTER` say, when they are started next.
+    #[must_use]
+    pub fn with_setting(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// Starts everything: the components side by side, the migrations, our services side by side.
@@ -226,9 +235,13 @@ impl Stack {
 
     fn services(&self) -> Option<Services<'_>> {
         match &self.kit {
-            Kit::Everything(_, binaries) => {
-                Some(Services { binaries, folder: &self.folder, ports: &self.ports, secrets: &self.secrets })
-            }
+            Kit::Everything(_, binaries) => Some(Services {
+                binaries,
+                folder: &self.folder,
+                ports: &self.ports,
+                secrets: &self.secrets,
+                settings: &self.settings,
+            }),
             Kit::Postgres(_) | Kit::Components(_) => None,
         }
     }
@@ -260,8 +273,8 @@ impl Stack {
             }
             _ => {
                 let services = self.services().with_context(|| format!("there is no {name} in this stack"))?;
-                let (spec, health) = services.service(name)?;
-                Ok(Part { spec, ready: Ready::Http(vec![health]) })
+                let (spec, ready) = services.service(name)?;
+                Ok(Part { spec, ready })
             }
         }
     }

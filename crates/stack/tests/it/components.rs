@@ -46,6 +46,10 @@ async fn a_component_that_is_killed_comes_back_with_its_data_and_a_wiped_one_wit
     assert_eq!(number, 7);
     assert_eq!(kafka_cluster_id(&stack), cluster);
 
+    let (_, key) = stack.secrets().identity_key().unwrap();
+    let log = std::fs::read_to_string(stack.folder().log("restate")).unwrap();
+    assert!(log.contains(&key), "Restate signs with another key than the one that the handlers are told");
+
     for name in ["kafka", "restate"] {
         let refused = stack.wipe(name).await.unwrap_err().to_string();
         assert!(refused.contains("runs"), "the data of a running {name} must not be removed: {refused}");

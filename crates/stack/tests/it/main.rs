@@ -2,3 +2,5 @@
 
 mod components;
 mod launcher;
+mod pipeline;
+mod way;

@@ -1,0 +1,149 @@
+//! The whole way of an event, on the real components, while they are killed, stopped and wiped.
+
+mod bad_records;
+mod consumer_killed;
+mod relay_killed;
+mod wiped;
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use chassis::{Lifecycle, Token};
+use indicatif::ProgressBar;
+use serde_json::Value;
+use sqlx::Connection;
+use sqlx::postgres::PgConnection;
+use stack::components::{self, Cache, Installed};
+use stack::ports::{Door, Ports};
+use stack::progress::Progress;
+use stack::scratch::Scratch;
+use stack::{Kit, Stack};
+use url::Url;
+use verifier::account::Account;
+use verifier::load::{Options, Pace, Ready, Summary, Until, set_up};
+use verifier::simulator::Simulator;
+use verifier::verdict::{self, Verdict, Witness};
+
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// A running pipeline on free ports, gone when it is dropped.
+struct Lab {
+    stack: Stack,
+    scratch: Scratch,
+}
+
+impl Lab {
+    /// Everything is up; `settings` are environment variables of our services.
+    async fn start(settings: &[(&str, &str)]) -> Self {
+        let progress = Progress::silent();
+        let cache = Cache::choose(std::env::var_os("EVERHOOK_CACHE_DIR").map(Into::into)).unwrap();
+        let components = components::all(&cache, &Installed::from_environment(), &progress).await.unwrap();
+        let (mut scratch, folder) = Scratch::new().await.unwrap();
+        let kit = Kit::Everything(components, binaries());
+        let stack = Stack::new(folder, Ports::free().unwrap(), kit, progress).unwrap();
+        let stack = settings.iter().fold(stack, |stack, (name, value)| stack.with_setting(name, value));
+        if let Err(error) = stack.start_all().await {
+            panic!("{error:#}; the logs are in {}", scratch.keep_logs().display());
+        }
+        Self { stack, scratch }
+    }
+
+    fn url(&self, door: Door) -> Url {
+        format!("http://127.0.0.1:{}", self.stack.ports().of(door)).parse().unwrap()
+    }
+
+    fn account_file(&self) -> PathBuf {
+        self.stack.folder().of("account.jsonl")
+    }
+
+    /// Merchants and endpoints are made; the load is then driven by [`Ready::drive`].
+    async fn set_up(&self, until: Until, pace: Pace, changes: usize) -> Ready {
+        let options = Options {
+            account: self.account_file(),
+            api_url: self.url(Door::PaymentsApi),
+            token_file: None,
+            portal_url: self.url(Door::Portal),
+            operator_token_file: self.stack.secrets().file("operator-token").unwrap(),
+            simulator_url: self.url(Door::MerchantSimulator),
+            merchants: 5,
+            endpoints_per_merchant: 1,
+            event_types: vec!["*".parse().unwrap()],
+            changes,
+            until,
+            pace,
+            seed: 7,
+            answer_within: ANSWER,
+            one_try: Duration::from_secs(5),
+        };
+        set_up(options).await.unwrap()
+    }
+
+    /// Waits at most so long for everything that was acknowledged; prints the verdict and keeps the logs if it is bad.
+    async fn verdict(&mut self, wait: Duration) -> Verdict {
+        let account = Account::read(&self.account_file()).unwrap();
+        let options = verdict::Options { wait, ..verdict::Options::default() };
+        let witness = Witness::of(&account).unwrap();
+        let (verdict, _) = witness.verdict(&account, options, &ProgressBar::hidden()).await.unwrap();
+        if !verdict.balanced || verdict.unknown > 0 {
+            panic!(
+                "{}\nthe logs are in {}",
+                serde_json::to_string_pretty(&verdict).unwrap(),
+                self.scratch.keep_logs().display()
+            );
+        }
+        verdict
+    }
+
+    fn simulator(&self) -> Simulator {
+        Simulator::new(&self.url(Door::MerchantSimulator), Duration::from_secs(10)).unwrap()
+    }
+
+    async fn database(&self) -> PgConnection {
+        PgConnection::connect_with(&self.stack.superuser("everhook").unwrap()).await.unwrap()
+    }
+
+    async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(&mut self.database().await).await.unwrap()
+    }
+
+    /// The portal's answer to the operator.
+    async fn portal(&self, path: &str) -> Value {
+        let token = Token::from_file(&self.stack.secrets().file("operator-token").unwrap()).unwrap();
+        let client = chassis::client::build(chassis::client::Limits::default()).unwrap();
+        let url = self.url(Door::Portal).join(path).unwrap();
+        let response = client.get(url).bearer_auth(token.expose()).send().await.unwrap();
+        assert!(response.status().is_success(), "GET {path}: {}", response.status());
+        response.json().await.unwrap()
+    }
+
+    async fn stop(self) {
+        self.stack.stop_all().await.unwrap();
+    }
+}
+
+/// Beside the test's own binary.
+fn binaries() -> PathBuf {
+    std::env::var_os("EVERHOOK_BIN_DIR")
+        .map_or_else(|| std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned(), PathBuf::from)
+}
+
+/// Drives the load beside whatever else the test does.
+async fn drive(ready: &Ready, lifecycle: &Lifecycle) -> Summary {
+    let summary = ready.drive(lifecycle, &ProgressBar::hidden()).await.unwrap();
+    assert_eq!((summary.refused, summary.unknown), (0, 0), "{summary}");
+    summary
+}
+
+/// Polls until the condition holds; panics with the last value seen when the time is over.
+async fn until<T: std::fmt::Debug, F: Future<Output = (bool, T)>>(what: &str, within: Duration, look: impl Fn() -> F) {
+    let deadline = Instant::now() + within;
+    loop {
+        let (holds, seen) = look().await;
+        if holds {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within {within:?}; last seen: {seen:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,32 @@
+//! cdc-relay is killed, Kafka is away, PostgreSQL is killed: everything reaches Kafka through CDC, nobody helps.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_missing_in_kafka_though_the_relay_is_killed_ten_times_and_its_neighbours_fall() {
+    // The sweep must not cover for the relay.
+    let mut lab = Lab::start(&[("EVERHOOK_UNROUTED_AFTER", "1h"), ("EVERHOOK_OVERTAKEN_AFTER", "1h")]).await;
+    let ready = lab.set_up(Until::Stopped, Pace::Open { rate: 300.0, most: 500 }, 0).await;
+    let lifecycle = Lifecycle::default();
+    let faults = async {
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            lab.stack.kill9("cdc-relay").await.unwrap();
+            lab.stack.start("cdc-relay").await.unwrap();
+        }
+        lab.stack.stop("kafka").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        lab.stack.start("kafka").await.unwrap();
+        lab.stack.kill9("postgres").await.unwrap();
+        lab.stack.start("postgres").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        lifecycle.stop();
+    };
+    let (summary, ()) = tokio::join!(drive(&ready, &lifecycle), faults);
+    let verdict = lab.verdict(Duration::from_secs(120)).await;
+    assert_eq!(verdict.acknowledged as u64, summary.acknowledged);
+    assert!(verdict.acknowledged > 3_000, "only {} payments: the load did not run", verdict.acknowledged);
+    let by_the_sweep = lab.count("select count(*) from routed_events where not from_cdc").await;
+    assert_eq!(by_the_sweep, 0, "events that Kafka never had");
+    lab.stop().await;
+}
