@@ -1,2 +1,31 @@
-//! placeholder
-fn main() {}
+//! PostgreSQL's write-ahead log to Kafka, in Sequin's message format.
+
+use anyhow::Context as _;
+use cdc_relay::flags::Flags;
+use cdc_relay::report::{self, Report};
+use chassis::{Lifecycle, lifecycle, metrics, server, telemetry};
+use clap::Parser as _;
+
+fn main() -> anyhow::Result<()> {
+    let flags = Flags::parse();
+    telemetry::init(flags.service.log_format, &flags.service.log)?;
+    flags.check().context("the configuration can't be used")?;
+    if flags.service.check_config {
+        return Ok(());
+    }
+    tracing::info!(?flags, "starting");
+    lifecycle::run(flags.service.threads, async {
+        let lifecycle = Lifecycle::on_signals()?;
+        let metrics = metrics::install()?;
+        let report = Report::new();
+        let (relay, watch) = flags.assemble(report.clone()).context("the configuration can't be used")?;
+        let listener = server::bind(flags.listen).await?;
+        let router = metrics::router(metrics.clone()).merge(report::router(report));
+        server::serve(&lifecycle, listener, router);
+        metrics::keep_up(&lifecycle, metrics);
+        lifecycle.spawn_vital("slot watch", watch.run(lifecycle.clone()));
+        lifecycle.spawn_vital("relay", relay.run(lifecycle.clone()));
+        lifecycle.finish(flags.service.shutdown_timeout).await?;
+        Ok(())
+    })
+}
