@@ -20,7 +20,8 @@ fn main() -> ExitCode {
     if let Err(error) = done {
         eprintln!("stack: {error:#}");
         if let Some(failure) = error.chain().find_map(|cause| cause.downcast_ref::<Failure>()) {
-            eprintln!("The last lines of {}:", failure.log.display());
+            let what = if failure.tail.is_empty() { "Nothing was written to" } else { "The last lines of" };
+            eprintln!("{what} {}:", failure.log.display());
             for line in &failure.tail {
                 eprintln!("  {line}");
             }

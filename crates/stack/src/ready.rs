@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions, Connection};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::kafka::probe::Probe;
@@ -21,6 +23,15 @@ pub enum Ready {
     Http(Vec<String>),
     /// The broker takes part in its cluster.
     Kafka(Probe),
+    /// The handlers answer HTTP/2, Restate knows them, and it is subscribed to a topic for them.
+    Handlers {
+        /// The port that Restate's invocations come in at.
+        port: u16,
+        /// Restate's admin API.
+        admin: String,
+    },
+    /// Something answers HTTP/2.
+    Http2(u16),
     /// PostgreSQL answers a query.
     Postgres(Box<PgConnectOptions>),
 }
@@ -41,6 +52,12 @@ impl Ready {
                 Ok(())
             }
             Self::Kafka(probe) => probe.check().await,
+            Self::Http2(port) => http2(*port).await,
+            Self::Handlers { port, admin } => {
+                http2(*port).await?;
+                listed(&format!("{admin}/deployments"), &format!("127.0.0.1:{port}"), "the handlers").await?;
+                listed(&format!("{admin}/subscriptions"), "service://", "a subscription").await
+            }
             Self::Postgres(options) => {
                 let mut connection = options.connect().await.context("can't connect")?;
                 sqlx::query("select 1").execute(&mut connection).await.context("can't query")?;
@@ -76,10 +93,33 @@ pub async fn wait(process: &Process, ready: &Ready, within: Duration) -> anyhow:
     }
 }
 
-async fn get(url: &str) -> anyhow::Result<()> {
+async fn get(url: &str) -> anyhow::Result<reqwest::Response> {
     let limits = chassis::client::Limits { connect: Duration::from_secs(1), whole: Duration::from_secs(2) };
     let client = chassis::client::build(limits).context("can't build an HTTP client")?;
     let response = client.get(url).send().await.with_context(|| format!("GET {url}"))?;
     ensure!(response.status().is_success(), "GET {url} answered {}", response.status());
+    Ok(response)
+}
+
+/// Whether a list of Restate's admin API names something.
+async fn listed(url: &str, name: &str, what: &str) -> anyhow::Result<()> {
+    let text = get(url).await?.text().await.with_context(|| format!("GET {url}"))?;
+    ensure!(text.contains(name), "Restate does not know {what} yet");
     Ok(())
+}
+
+/// Whether a server takes HTTP/2 without an upgrade: it answers the client's preface with its settings.
+async fn http2(port: u16) -> anyhow::Result<()> {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const EMPTY_SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let talk = async {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.context("can't connect")?;
+        stream.write_all(PREFACE).await.context("can't talk HTTP/2")?;
+        stream.write_all(&EMPTY_SETTINGS).await.context("can't talk HTTP/2")?;
+        let mut frame = [0; 9];
+        stream.read_exact(&mut frame).await.context("no answer to HTTP/2")?;
+        ensure!(frame[3] == EMPTY_SETTINGS[3], "it does not talk HTTP/2");
+        Ok(())
+    };
+    tokio::time::timeout(Duration::from_secs(2), talk).await.context("no answer within 2 s")?
 }

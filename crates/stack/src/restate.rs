@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use rustix::process::Signal;
 
+use crate::folder;
 use crate::ports::{Door, Ports};
 use crate::process::Spec;
 
@@ -13,15 +14,21 @@ use crate::process::Spec;
 /// # Errors
 /// If the folder can't be written.
 pub fn prepare(server: &Path, folder: &Path, log: PathBuf, ports: &Ports, identity_key: &Path) -> anyhow::Result<Spec> {
-    let data = folder.join("data");
-    std::fs::create_dir_all(&data).with_context(|| format!("can't make {}", data.display()))?;
+    let (data, temporary) = (folder.join("data"), folder.join("tmp"));
+    // It never removes what it puts into its folder for temporary files.
+    if temporary.exists() {
+        folder::remove(&temporary)?;
+    }
+    for folder in [&data, &temporary] {
+        std::fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
+    }
     let file = folder.join("restate.toml");
     std::fs::write(&file, configuration(&data, ports, identity_key)).context("can't write restate.toml")?;
     Ok(Spec {
         name: "restate".to_owned(),
         program: server.to_owned(),
         arguments: vec!["-c".into(), file.into()],
-        environment: Vec::new(),
+        environment: vec![("TMPDIR".to_owned(), temporary.into())],
         directory: folder.to_owned(),
         log,
         user: None,

@@ -12,6 +12,7 @@ use chassis::Lifecycle;
 use super::Setting;
 use crate::folder::Folder;
 use crate::ports::{Choice, Door, Ports};
+use crate::postgres;
 use crate::process::describe;
 use crate::process::log::Failure;
 use crate::progress::Progress;
@@ -50,6 +51,7 @@ impl Up {
                 progress.say(&format!("{name} was left behind by a launcher that was killed, and was ended"));
             }
         }
+        postgres::check_reaches(folder.root(), "--data-dir")?;
         let ports = Ports::documented(&self.ports);
         ports.check_free(self.components_only)?;
         if self.fresh {

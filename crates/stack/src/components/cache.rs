@@ -45,6 +45,12 @@ impl Cache {
         Ok(Self { root })
     }
 
+    /// The folder itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// A log in the cache, for the steps that fill it.
     #[must_use]
     pub fn log(&self, name: &str) -> PathBuf {

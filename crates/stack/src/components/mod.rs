@@ -78,6 +78,9 @@ pub struct Kafka {
 /// If it can't be got: one sentence that says why and what to do.
 pub async fn postgres(cache: &Cache, installed: &Installed, progress: &Progress) -> anyhow::Result<PathBuf> {
     postgres::check_tools(cache, installed)?;
+    if installed.postgres_bin.is_none() {
+        crate::postgres::check_reaches(cache.root(), "--cache-dir")?;
+    }
     postgres::get(cache, installed.postgres_bin.as_deref(), progress).await
 }
 

@@ -44,9 +44,9 @@ impl Postgres<'_> {
         std::fs::create_dir_all(self.folder).with_context(|| format!("can't make {}", self.folder.display()))?;
         if let Some(user) = &self.user {
             user.own(self.folder)?;
-            user.check_reaches(self.folder, "choose a folder that everybody may pass through, with --data-dir")?;
-            user.check_reaches(self.bin, "choose a cache folder that everybody may pass through, with --cache-dir")?;
         }
+        check_reaches(self.folder, "--data-dir")?;
+        check_reaches(self.bin, "--cache-dir or EVERHOOK_POSTGRES_BIN")?;
         let data = self.data();
         if !data.exists() {
             self.initialise(&data, secrets).await?;
@@ -108,6 +108,17 @@ impl Postgres<'_> {
             // A fast shutdown: it does not wait for clients to leave.
             stop_signal: Signal::INT,
         }
+    }
+}
+
+/// Checks that PostgreSQL's user may pass through every folder on the way to this one, which `flag` chooses.
+///
+/// # Errors
+/// Names the folder that is closed.
+pub fn check_reaches(folder: &Path, flag: &str) -> anyhow::Result<()> {
+    match User::for_postgres()? {
+        Some(user) => user.check_reaches(folder, &format!("choose one that everybody may pass through with {flag}")),
+        None => Ok(()),
     }
 }
 
