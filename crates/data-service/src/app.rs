@@ -22,10 +22,15 @@ const MOST_IN_A_BATCH: usize = 200;
 /// When things are overdue.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
+    /// For an event that nobody has routed, whatever CDC does.
     pub unrouted: Duration,
+    /// For an event that nobody has routed although CDC has brought a newer one.
     pub overtaken: Duration,
+    /// For a delivery past its due time; it doubles with each claim.
     pub overdue: Duration,
+    /// Beyond an attempt's own time-out, until it is taken for dead.
     pub lease_margin: Duration,
+    /// How many events, and how many deliveries, one look hands out at most.
     pub sweep_limit: i64,
 }
 
@@ -35,32 +40,40 @@ pub struct Core {
     pub durable: PgPool,
     /// Commits wait for nothing: a power cut costs a repeat, never a loss.
     pub fast: PgPool,
+    /// Opens and seals signing secrets.
     pub keyring: Keyring,
+    /// When things are overdue.
     pub patience: Patience,
 }
 
 /// What the handlers share.
 #[derive(Clone)]
 pub struct App {
-    pub core: Arc<Core>,
-    pub opens: Batcher<Open, Opened>,
-    pub asks: Batcher<Ask, Answer>,
-    pub records: Batcher<Recorded, Answer>,
+    pub(crate) core: Arc<Core>,
+    pub(crate) opens: Batcher<Open, Opened>,
+    pub(crate) asks: Batcher<Ask, Answer>,
+    pub(crate) records: Batcher<Recorded, Answer>,
 }
 
 /// The service could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// Its file can't be read.
     #[error("reading the database password")]
     Password(#[source] chassis::flags::FileError),
+    /// The URL has options that are not known.
     #[error("setting up the database pool")]
     Pool(#[source] store::Error),
+    /// The key file can't be used.
     #[error("reading the keys")]
     Keys(#[source] keyring::Error),
 }
 
 impl App {
-    /// Sets up pools, keys and batches.
+    /// Sets up pools, keys and batches. The pools connect when they are first used.
+    ///
+    /// # Errors
+    /// If a file can't be read, or the database URL can't be used.
     pub fn new(flags: &Serve, lifecycle: &Lifecycle) -> Result<Self, Error> {
         let url = flags.database.url_with_password().map_err(Error::Password)?;
         let connections = flags.database.database_connections;

@@ -29,6 +29,7 @@ pub enum Command {
 /// Flags of `migrate`.
 #[derive(Debug, clap::Args)]
 pub struct Migrate {
+    /// Where the ledger is.
     #[command(flatten)]
     pub database: DatabaseFlags,
     /// How the log is written to stderr.
@@ -42,6 +43,7 @@ pub struct Serve {
     /// Where to listen.
     #[arg(long, env = "EVERHOOK_LISTEN", default_value = "127.0.0.1:3002")]
     pub listen: Listen,
+    /// Where the ledger is.
     #[command(flatten)]
     pub database: DatabaseFlags,
     /// A file with the token that webhook-consumer shows.
@@ -69,12 +71,16 @@ pub struct Serve {
     /// How many overdue things one sweep hands out at most.
     #[arg(long, env = "EVERHOOK_SWEEP_LIMIT", default_value_t = 500)]
     pub sweep_limit: u32,
+    /// What every service takes.
     #[command(flatten)]
     pub service: ServiceFlags,
 }
 
 impl Serve {
     /// Checks what clap can't.
+    ///
+    /// # Errors
+    /// Says which flag is wrong, and what it must be.
     pub fn validate(&self) -> anyhow::Result<()> {
         ensure!(self.sweep_limit > 0, "--sweep-limit must be at least 1");
         ensure!(
