@@ -2,15 +2,20 @@
 
 pub use sqlx::PgPool;
 
+pub mod audit;
 mod decode;
+pub mod endpoints;
+pub mod hops;
 pub mod idempotency;
 pub mod ledger;
 pub mod merchants;
+pub mod parked;
 pub mod payload;
 pub mod payments;
 mod pool;
 pub mod schema;
 pub mod transaction;
+pub mod why;
 
 pub use pool::{Durability, connect};
 

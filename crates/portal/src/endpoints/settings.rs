@@ -1,0 +1,160 @@
+//! What an operator may set at an endpoint, checked as it is read.
+
+use std::time::Duration;
+
+use domain::event::EventFilter;
+use domain::schedule::{NotASchedule, Schedule};
+use domain::text::Text;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// For people.
+pub(crate) type Description = Text<0, 10_000>;
+
+/// Where webhooks can be sent to.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct EndpointUrl(Url);
+
+/// The text is no URL for webhooks.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotAnEndpointUrl {
+    #[error("a URL has at most {most} characters", most = EndpointUrl::MOST)]
+    TooLong,
+    #[error("{0}; write https://host/path")]
+    Syntax(url::ParseError),
+    #[error("a URL for webhooks begins with https:// or http://")]
+    Scheme,
+    #[error("a URL for webhooks has no user name and no password")]
+    UserInfo,
+    #[error("a URL for webhooks has no fragment (#…)")]
+    Fragment,
+}
+
+impl EndpointUrl {
+    const MOST: usize = 2_000;
+}
+
+impl TryFrom<String> for EndpointUrl {
+    type Error = NotAnEndpointUrl;
+
+    fn try_from(text: String) -> Result<Self, NotAnEndpointUrl> {
+        let url = Url::parse(&text).map_err(NotAnEndpointUrl::Syntax)?;
+        // Percent-encoding makes it longer than it was written.
+        if text.chars().count() > Self::MOST || url.as_str().len() > Self::MOST {
+            return Err(NotAnEndpointUrl::TooLong);
+        }
+        // Both schemes demand a host.
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(NotAnEndpointUrl::Scheme);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(NotAnEndpointUrl::UserInfo);
+        }
+        if url.fragment().is_some() {
+            return Err(NotAnEndpointUrl::Fragment);
+        }
+        Ok(Self(url))
+    }
+}
+
+impl From<EndpointUrl> for String {
+    fn from(url: EndpointUrl) -> Self {
+        url.0.into()
+    }
+}
+
+/// Which events are wanted: 1 to 100 filters, by default all events.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "Vec<EventFilter>")]
+pub(crate) struct EventFilters(Vec<String>);
+
+/// There are too few or too many filters.
+#[derive(Debug, thiserror::Error)]
+#[error("an endpoint has 1 to 100 event types")]
+pub(crate) struct NotEventFilters;
+
+impl TryFrom<Vec<EventFilter>> for EventFilters {
+    type Error = NotEventFilters;
+
+    fn try_from(filters: Vec<EventFilter>) -> Result<Self, NotEventFilters> {
+        match filters.len() {
+            1..=100 => Ok(Self(filters.into_iter().map(String::from).collect())),
+            _ => Err(NotEventFilters),
+        }
+    }
+}
+
+impl Default for EventFilters {
+    fn default() -> Self {
+        Self(vec!["*".to_owned()])
+    }
+}
+
+impl From<EventFilters> for Vec<String> {
+    fn from(filters: EventFilters) -> Self {
+        filters.0
+    }
+}
+
+/// A schedule as people write it: `["0s", "5s", "5m"]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "Vec<Wait>", into = "Vec<Wait>")]
+pub(crate) struct Waits(Schedule);
+
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct Wait(Duration);
+
+/// The text is no wait.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotAWait {
+    #[error("{0}; write a duration like 0s, 250ms or 5m")]
+    Syntax(humantime::DurationError),
+    #[error("a wait is a whole number of milliseconds")]
+    TooFine,
+}
+
+impl TryFrom<String> for Wait {
+    type Error = NotAWait;
+
+    fn try_from(text: String) -> Result<Self, NotAWait> {
+        let wait = humantime::parse_duration(&text).map_err(NotAWait::Syntax)?;
+        if wait.subsec_nanos().is_multiple_of(1_000_000) { Ok(Self(wait)) } else { Err(NotAWait::TooFine) }
+    }
+}
+
+impl From<Wait> for String {
+    fn from(wait: Wait) -> Self {
+        humantime::format_duration(wait.0).to_string()
+    }
+}
+
+impl TryFrom<Vec<Wait>> for Waits {
+    type Error = NotASchedule;
+
+    fn try_from(waits: Vec<Wait>) -> Result<Self, NotASchedule> {
+        Schedule::new(waits.into_iter().map(|wait| wait.0).collect()).map(Self)
+    }
+}
+
+impl From<Waits> for Vec<Wait> {
+    fn from(waits: Waits) -> Self {
+        waits.0.waits().iter().copied().map(Wait).collect()
+    }
+}
+
+/// As it is stored, in milliseconds.
+impl TryFrom<Vec<i64>> for Waits {
+    type Error = NotASchedule;
+
+    fn try_from(millis: Vec<i64>) -> Result<Self, NotASchedule> {
+        Schedule::try_from(millis).map(Self)
+    }
+}
+
+impl From<Waits> for Vec<i64> {
+    fn from(waits: Waits) -> Self {
+        waits.0.into()
+    }
+}

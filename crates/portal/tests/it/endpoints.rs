@@ -1,0 +1,158 @@
+//! Making, listing and changing endpoints.
+
+use serde_json::{Value, json};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::ledger::{ENDPOINT, MERCHANT};
+use crate::{Lab, SECRET};
+
+fn of_merchant() -> String {
+    format!("/merchants/{MERCHANT}/endpoints")
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn the_secret_is_shown_once_and_stored_as_ciphertext(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start(pool, connect).await.with_endpoint().await;
+    let made = lab.post(&of_merchant(), json!({"url": "https://merchant.test"})).await;
+    insta::assert_json_snapshot!("endpoint", made.shown());
+    assert_eq!(made.body["secret"], SECRET);
+    let read = lab.get(&format!("/endpoints/{}", made.text("endpoint_id"))).await;
+    let mut without_secret = made.body.clone();
+    without_secret.as_object_mut().unwrap().remove("secret");
+    assert_eq!((read.status, &read.body), (200, &without_secret));
+    let stored: Vec<(String, Vec<u8>, String)> =
+        sqlx::query_as("select endpoint_id, ciphertext, key_id from endpoint_secrets")
+            .fetch_all(&lab.database)
+            .await
+            .unwrap();
+    assert_eq!(stored, [(made.text("endpoint_id"), vec![0, 1, 2, 255], "key-1".to_owned())]);
+    let listed = lab.get(&format!("{}?limit=1", of_merchant())).await;
+    assert_eq!(
+        (&listed.body["endpoints"][0]["endpoint_id"], &listed.body["next"]),
+        (&json!(ENDPOINT), &json!(ENDPOINT))
+    );
+    let rest = lab.get(&format!("{}?after={ENDPOINT}", of_merchant())).await;
+    assert_eq!(rest.body, json!({"endpoints": [without_secret], "next": null}));
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn all_settings_are_kept_as_they_were_given(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start(pool, connect).await.with_endpoint().await;
+    let settings = json!({
+        "url": "http://127.0.0.1:4001/webhooks/x?y=z",
+        "description": "orders",
+        "event_types": ["payment.succeeded", "payment.*"],
+        "schedule": ["0s", "250ms", "5m", "1h 30m", "14h"],
+    });
+    let made = lab.post(&of_merchant(), settings.clone()).await;
+    for member in ["url", "description", "event_types", "schedule"] {
+        assert_eq!(made.body[member], settings[member], "{member}");
+    }
+    let stored: Vec<i64> = sqlx::query_scalar("select unnest(schedule_ms) from endpoints where endpoint_id = $1")
+        .bind(made.text("endpoint_id"))
+        .fetch_all(&lab.database)
+        .await
+        .unwrap();
+    assert_eq!(stored, [0, 250, 300_000, 5_400_000, 50_400_000]);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_change_leaves_the_rest_as_it_is(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start(pool, connect).await.with_endpoint().await;
+    let path = format!("/endpoints/{ENDPOINT}");
+    let mut expected = lab.get(&path).await.body;
+    for change in [
+        json!({}),
+        json!({"url": "https://other.test/hook"}),
+        json!({"description": "orders"}),
+        json!({"schedule": ["0s", "10s"]}),
+        json!({"event_types": ["payment.failed"]}),
+        json!({"description": null}),
+        json!({"schedule": null}),
+    ] {
+        let changed = lab.patch(&path, change.clone()).await;
+        expected.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        assert_eq!((changed.status, &changed.body), (200, &expected), "{change}");
+    }
+    assert_eq!(lab.get(&path).await.body, expected);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn an_endpoint_is_disabled_with_the_reason_and_enabled_again(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start(pool, connect).await.with_endpoint().await;
+    let path = format!("/endpoints/{ENDPOINT}");
+    let state = |body: &Value| (body["state"].clone(), body["disabled_reason"].clone());
+    let disabled = lab.patch(&path, json!({"state": "disabled"})).await;
+    assert_eq!(state(&disabled.body), (json!("disabled"), json!("disabled_by_operator")));
+    let untouched = lab.patch(&path, json!({"url": "https://other.test/"})).await;
+    assert_eq!(state(&untouched.body), state(&disabled.body));
+    let enabled = lab.patch(&path, json!({"state": "enabled"})).await;
+    assert_eq!(state(&enabled.body), (json!("enabled"), json!(null)));
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn bad_settings_name_their_field_and_change_nothing(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start(pool, connect).await.with_endpoint().await;
+    let path = format!("/endpoints/{ENDPOINT}");
+    let before = lab.get(&path).await.body;
+    let url = |url: &str| json!({"url": url});
+    let bad = [
+        url("merchant.test"),
+        url("ftp://merchant.test/"),
+        url("https://"),
+        url("https://user@merchant.test/"),
+        url("https://:word@merchant.test/"),
+        url("https://merchant.test/#here"),
+        url(&format!("https://merchant.test/{}", "x".repeat(2_000))),
+        url(&format!("https://merchant.test/{}", "ö".repeat(500))),
+        json!({"url": 7}),
+        json!({"url": null}),
+        json!({"url": "https://x.test/", "event_types": []}),
+        json!({"url": "https://x.test/", "event_types": ["payment.*", "pay*"]}),
+        json!({"url": "https://x.test/", "event_types": "payment.*"}),
+        json!({"url": "https://x.test/", "event_types": vec!["*"; 101]}),
+        json!({"url": "https://x.test/", "schedule": []}),
+        json!({"url": "https://x.test/", "schedule": ["0s", "soon"]}),
+        json!({"url": "https://x.test/", "schedule": ["1us"]}),
+        json!({"url": "https://x.test/", "schedule": ["31d"]}),
+        json!({"url": "https://x.test/", "schedule": [5]}),
+        json!({"url": "https://x.test/", "description": "a\u{0}b"}),
+        json!({"url": "https://x.test/", "secret": SECRET}),
+    ];
+    let mut shown = Vec::new();
+    for settings in bad {
+        let made = lab.post(&of_merchant(), settings.clone()).await;
+        let changed = lab.patch(&path, settings.clone()).await;
+        if settings.get("secret").is_none() {
+            assert_eq!(made, changed, "{settings}");
+        }
+        let short: String = settings.to_string().chars().take(80).collect();
+        shown.push((short, made.shown()));
+    }
+    for change in [
+        json!({"state": "paused"}),
+        json!({"state": null}),
+        json!({"event_types": null}),
+        json!({"merchant_id": MERCHANT}),
+    ] {
+        shown.push((change.to_string(), lab.patch(&path, change).await.shown()));
+    }
+    insta::assert_json_snapshot!("endpoint_problems", shown);
+    assert_eq!(lab.get(&path).await.body, before);
+    let endpoints: i64 = sqlx::query_scalar("select count(*) from endpoints").fetch_one(&lab.database).await.unwrap();
+    assert_eq!(endpoints, 1);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn what_does_not_exist_is_not_found(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start(pool, connect).await;
+    let shown = vec![
+        lab.post(&of_merchant(), json!({"url": "https://merchant.test/"})).await.shown(),
+        lab.get(&format!("/endpoints/{ENDPOINT}")).await.shown(),
+        lab.patch(&format!("/endpoints/{ENDPOINT}"), json!({"state": "enabled"})).await.shown(),
+    ];
+    insta::assert_json_snapshot!("endpoint_not_found", shown);
+    let secrets: i64 =
+        sqlx::query_scalar("select count(*) from endpoint_secrets").fetch_one(&lab.database).await.unwrap();
+    assert_eq!(secrets, 0);
+}

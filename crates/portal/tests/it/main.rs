@@ -1,0 +1,154 @@
+//! portal over real HTTP on a real database, whose role has the service's rights and no more; data-service is played.
+
+mod audit;
+mod doors;
+mod endpoints;
+mod hops;
+mod ledger;
+mod merchants;
+mod parked_records;
+mod why;
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use axum::{Json, Router};
+use chassis::client::{self, Limits};
+use chassis::{Lifecycle, Token, server};
+use portal::{DataService, Portal, router};
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// A running portal, its client, and a look behind the scenes.
+struct Lab {
+    url: String,
+    client: reqwest::Client,
+    lifecycle: Lifecycle,
+    /// Sees and may do everything.
+    database: PgPool,
+}
+
+/// An answer as it came.
+#[derive(Debug, Clone, PartialEq)]
+struct Answer {
+    status: u16,
+    content_type: String,
+    body: Value,
+}
+
+impl Answer {
+    /// For a snapshot: without what is different each time.
+    fn shown(&self) -> Value {
+        let mut body = self.body.clone();
+        mask(&mut body);
+        json!({"status": self.status, "content_type": self.content_type, "body": body})
+    }
+
+    fn text(&self, member: &str) -> String {
+        self.body[member].as_str().unwrap_or_else(|| panic!("no {member} in {}", self.body)).to_owned()
+    }
+}
+
+impl Lab {
+    async fn start(pool: PgPoolOptions, connect: PgConnectOptions) -> Self {
+        let lifecycle = Lifecycle::default();
+        let data_service = serve(&lifecycle, Router::new().route("/internal/secrets", post(make_secret))).await;
+        let database = pool.connect_with(connect.clone()).await.unwrap();
+        let service =
+            PgPoolOptions::new().max_connections(4).connect_lazy_with(connect.options([("role", "everhook_portal")]));
+        Self::with(lifecycle, database, service, &data_service).await
+    }
+
+    async fn with(lifecycle: Lifecycle, database: PgPool, service: PgPool, data_service: &str) -> Self {
+        let client = client::build(Limits { whole: Duration::from_secs(20), ..Limits::default() }).unwrap();
+        let data_service =
+            DataService::new(client.clone(), &data_service.parse().unwrap(), Token::new("of-the-portal")).unwrap();
+        let portal = Portal { pool: service, data_service };
+        let url = serve(&lifecycle, router(portal, Token::new("of-the-operator"))).await;
+        Self { url, client, lifecycle, database }
+    }
+
+    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url)).bearer_auth("of-the-operator")
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        answer(self.request(Method::GET, path)).await
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Answer {
+        answer(self.request(Method::POST, path).json(&body)).await
+    }
+
+    async fn patch(&self, path: &str, body: Value) -> Answer {
+        answer(self.request(Method::PATCH, path).json(&body)).await
+    }
+
+    async fn execute(&self, sql: &'static str) {
+        sqlx::raw_sql(sql).execute(&self.database).await.unwrap();
+    }
+}
+
+impl Drop for Lab {
+    /// Lets go of the database, which can't be dropped while somebody is connected.
+    fn drop(&mut self) {
+        self.lifecycle.stop();
+    }
+}
+
+async fn serve(lifecycle: &Lifecycle, router: Router) -> String {
+    let listener = server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    server::serve(lifecycle, listener, router);
+    url
+}
+
+/// What data-service answers.
+async fn make_secret(headers: HeaderMap) -> Result<Json<Value>, StatusCode> {
+    match headers.get("authorization").and_then(|value| value.to_str().ok()) {
+        Some("Bearer of-the-portal") => {
+            Ok(Json(json!({"secret": SECRET, "ciphertext": "AAEC/w==", "key_id": "key-1"})))
+        }
+        _ => Err(StatusCode::UNAUTHORIZED),
+    }
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    let content_type = response.headers().get("content-type").map_or("", |value| value.to_str().unwrap()).to_owned();
+    let text = response.text().await.unwrap();
+    Answer { status, content_type, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+}
+
+/// Masks moments, and ids that were made in the test. Ids with readable digits stay.
+fn mask(value: &mut Value) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(mask),
+        Value::Object(members) => members.values_mut().for_each(mask),
+        Value::String(text) => {
+            *text = text.split(' ').map(mask_word).collect::<Vec<_>>().join(" ");
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Only what has the exact form is masked, so that another form is seen in the snapshot.
+fn mask_word(word: &str) -> String {
+    let plain = word.trim_end_matches([',', ';', ':', '.']);
+    let rest = &word[plain.len()..];
+    let is_moment = plain.len() == 27 && plain.parse::<domain::time::Timestamp>().is_ok();
+    let (prefix, digits) = plain.split_once('_').map_or(("", ""), |(prefix, digits)| (prefix, digits));
+    let is_made = ["ep", "evt"].contains(&prefix) && digits.len() == 32 && !digits.starts_with('0');
+    let is_id = digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    match (is_moment, is_made || is_id && digits.starts_with("01")) {
+        (true, _) => format!("[moment]{rest}"),
+        (_, true) => format!("[{prefix}_]{rest}"),
+        _ => word.to_owned(),
+    }
+}

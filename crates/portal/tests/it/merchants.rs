@@ -1,0 +1,44 @@
+//! Reading merchants.
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::Lab;
+use crate::ledger::MERCHANT;
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn merchants_are_listed_page_by_page(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start(pool, connect).await;
+    lab.execute(
+        "insert into merchants (merchant_id, name)
+         select 'mer_' || lpad(n::text, 32, '0'), 'Bakery ' || n from generate_series(1, 3) as n",
+    )
+    .await;
+    let first = lab.get("/merchants?limit=2").await;
+    insta::assert_json_snapshot!("merchants", first.shown());
+    let second = lab.get(&format!("/merchants?limit=2&after={}", first.text("next"))).await;
+    assert_eq!(
+        (second.body["merchants"].as_array().unwrap().len(), &second.body["next"]),
+        (1, &serde_json::json!(null))
+    );
+    assert_eq!(lab.get(&format!("/merchants/{MERCHANT}")).await.body, first.body["merchants"][0]);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_bad_page_or_an_unknown_merchant_is_a_problem(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start(pool, connect).await;
+    let mut shown = Vec::new();
+    for path in [
+        "/merchants?limit=0",
+        "/merchants?limit=1001",
+        "/merchants?limit=all",
+        "/merchants?after=7",
+        "/merchants?page=2",
+        "/merchants?limit=1&limit=2",
+        "/merchants/mer_00000000000000000000000000000009",
+        "/merchants/7",
+        "/merchants/mer_00000000000000000000000000000009/endpoints",
+    ] {
+        shown.push((path, lab.get(path).await.shown()));
+    }
+    insta::assert_json_snapshot!("merchant_problems", shown);
+}

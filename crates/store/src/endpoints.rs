@@ -1,0 +1,236 @@
+//! Endpoints: where merchants want their events.
+
+use domain::ids::{EndpointId, MerchantId, SecretId};
+use domain::time::Timestamp;
+use sqlx::PgPool;
+use time::OffsetDateTime;
+
+use crate::Error;
+use crate::decode::parsed;
+
+/// The constraint that an endpoint of an unknown merchant violates.
+pub const MERCHANT_EXISTS: &str = "endpoints_merchant_exists";
+
+/// An endpoint as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its id.
+    pub endpoint_id: EndpointId,
+    /// Whose it is.
+    pub merchant_id: MerchantId,
+    /// Where to.
+    pub url: String,
+    /// For people.
+    pub description: Option<String>,
+    /// Filters, as `domain::event::EventFilter` writes them.
+    pub event_types: Vec<String>,
+    /// Waits before each attempt, in milliseconds; none is the default schedule.
+    pub schedule_ms: Option<Vec<i64>>,
+    /// `enabled` or `disabled`.
+    pub state: String,
+    /// Why it is disabled.
+    pub disabled_reason: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// An endpoint to be made, with its first secret.
+#[derive(Debug, Clone)]
+pub struct NewEndpoint {
+    /// Its id.
+    pub endpoint_id: EndpointId,
+    /// Whose it is.
+    pub merchant_id: MerchantId,
+    /// Where to.
+    pub url: String,
+    /// For people.
+    pub description: Option<String>,
+    /// At least one filter.
+    pub event_types: Vec<String>,
+    /// None is the default schedule.
+    pub schedule_ms: Option<Vec<i64>>,
+    /// The id of its secret.
+    pub secret_id: SecretId,
+    /// The key that the secret is encrypted with.
+    pub key_id: String,
+    /// The secret, encrypted.
+    pub ciphertext: Vec<u8>,
+}
+
+/// What is to be changed; none leaves a setting as it is.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// Where to.
+    pub url: Option<String>,
+    /// For people; `Some(None)` takes it away.
+    pub description: Option<Option<String>>,
+    /// At least one filter.
+    pub event_types: Option<Vec<String>>,
+    /// `Some(None)` goes back to the default schedule.
+    pub schedule_ms: Option<Option<Vec<i64>>>,
+    /// Enabled, or disabled for this reason.
+    pub disabled_reason: Option<Option<&'static str>>,
+}
+
+struct Row {
+    endpoint_id: String,
+    merchant_id: String,
+    url: String,
+    description: Option<String>,
+    event_types: Vec<String>,
+    schedule_ms: Option<Vec<i64>>,
+    state: String,
+    disabled_reason: Option<String>,
+    created_at: OffsetDateTime,
+}
+
+/// Stores an endpoint and its secret.
+///
+/// # Errors
+/// With the constraint [`MERCHANT_EXISTS`] if there is no such merchant; or if the statement fails. Nothing is stored
+/// then.
+pub async fn insert_endpoint(pool: &PgPool, new: NewEndpoint) -> Result<Endpoint, Error> {
+    sqlx::query_as!(
+        Row,
+        r#"
+        with made as (
+            insert into endpoints (endpoint_id, merchant_id, url, description, event_types, schedule_ms)
+            values ($1, $2, $3, $4, $5, $6)
+            returning endpoint_id, merchant_id, url, description, event_types, schedule_ms, state, disabled_reason,
+                created_at
+        ), secret as (
+            insert into endpoint_secrets (secret_id, endpoint_id, key_id, ciphertext)
+            values ($7, $1, $8, $9)
+        )
+        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, state, disabled_reason,
+            created_at
+        from made
+        "#,
+        new.endpoint_id.to_string(),
+        new.merchant_id.to_string(),
+        new.url,
+        new.description,
+        &new.event_types,
+        new.schedule_ms.as_deref(),
+        new.secret_id.to_string(),
+        new.key_id,
+        new.ciphertext,
+    )
+    .fetch_one(pool)
+    .await
+    .map_err(Error::doing("storing an endpoint and its secret"))?
+    .into_endpoint()
+}
+
+/// Reads an endpoint; none if there is no such endpoint.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn find_endpoint(pool: &PgPool, endpoint_id: EndpointId) -> Result<Option<Endpoint>, Error> {
+    sqlx::query_as!(
+        Row,
+        r#"
+        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, state, disabled_reason,
+            created_at
+        from endpoints
+        where endpoint_id = $1
+        "#,
+        endpoint_id.to_string(),
+    )
+    .fetch_optional(pool)
+    .await
+    .map_err(Error::doing("reading an endpoint"))?
+    .map(Row::into_endpoint)
+    .transpose()
+}
+
+/// Reads at most `limit` endpoints of a merchant in the order of their ids, after one of them or from the first on.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn list_endpoints(
+    pool: &PgPool,
+    merchant_id: MerchantId,
+    after: Option<EndpointId>,
+    limit: i64,
+) -> Result<Vec<Endpoint>, Error> {
+    sqlx::query_as!(
+        Row,
+        r#"
+        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, state, disabled_reason,
+            created_at
+        from endpoints
+        where merchant_id = $1 and endpoint_id > $2
+        order by endpoint_id
+        limit $3
+        "#,
+        merchant_id.to_string(),
+        after.map(|id| id.to_string()).unwrap_or_default(),
+        limit,
+    )
+    .fetch_all(pool)
+    .await
+    .map_err(Error::doing("listing the endpoints of a merchant"))?
+    .into_iter()
+    .map(Row::into_endpoint)
+    .collect()
+}
+
+/// Changes an endpoint; answers it as it is then, or none if there is no such endpoint.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn change_endpoint(
+    pool: &PgPool,
+    endpoint_id: EndpointId,
+    change: Change,
+) -> Result<Option<Endpoint>, Error> {
+    let (changes_schedule, schedule_ms) = (change.schedule_ms.is_some(), change.schedule_ms.flatten());
+    sqlx::query_as!(
+        Row,
+        r#"
+        update endpoints
+        set url = coalesce($2, url),
+            description = case when $3 then $4 else description end,
+            event_types = coalesce($5, event_types),
+            schedule_ms = case when $6 then $7 else schedule_ms end,
+            state = case when not $8 then state when $9::text is null then 'enabled' else 'disabled' end,
+            disabled_reason = case when $8 then $9 else disabled_reason end,
+            updated_at = clock_timestamp()
+        where endpoint_id = $1
+        returning endpoint_id, merchant_id, url, description, event_types, schedule_ms, state, disabled_reason,
+            created_at
+        "#,
+        endpoint_id.to_string(),
+        change.url,
+        change.description.is_some(),
+        change.description.flatten(),
+        change.event_types.as_deref(),
+        changes_schedule,
+        schedule_ms.as_deref(),
+        change.disabled_reason.is_some(),
+        change.disabled_reason.flatten(),
+    )
+    .fetch_optional(pool)
+    .await
+    .map_err(Error::doing("changing an endpoint"))?
+    .map(Row::into_endpoint)
+    .transpose()
+}
+
+impl Row {
+    fn into_endpoint(self) -> Result<Endpoint, Error> {
+        let doing = "reading an endpoint's row";
+        Ok(Endpoint {
+            endpoint_id: parsed(doing, &self.endpoint_id)?,
+            merchant_id: parsed(doing, &self.merchant_id)?,
+            url: self.url,
+            description: self.description,
+            event_types: self.event_types,
+            schedule_ms: self.schedule_ms,
+            state: self.state,
+            disabled_reason: self.disabled_reason,
+            created_at: self.created_at.into(),
+        })
+    }
+}
