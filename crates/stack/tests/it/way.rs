@@ -65,10 +65,24 @@ impl Doors<'_> {
         (merchant_id, endpoint_id)
     }
 
-    async fn pay(&self, merchant_id: &str) -> String {
+    /// As a client does it: a request that was not answered, or with 503, is made again with its key.
+    async fn pay(&self, merchant_id: &str, key: &str) -> String {
         let body = json!({"merchant_id": merchant_id, "amount": 1000, "currency": "USD"});
-        let payment = self.post(Door::PaymentsApi, "/payments", body).await;
-        payment["payment_id"].as_str().unwrap().to_owned()
+        let url = self.url(Door::PaymentsApi, "/payments");
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let answer = self.client.post(&url).header("idempotency-key", key).json(&body).send().await;
+            let last = match answer {
+                Ok(answer) if answer.status().is_success() => {
+                    let payment: Value = answer.json().await.unwrap();
+                    return payment["payment_id"].as_str().unwrap().to_owned();
+                }
+                Ok(answer) => answer.status().to_string(),
+                Err(error) => error.to_string(),
+            };
+            assert!(Instant::now() < deadline, "no payment could be made; the last answer: {last}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     async fn wait_for_arrival(&self, endpoint_id: &str, payment_id: &str) {
@@ -92,7 +106,7 @@ async fn a_payment_arrives_and_still_does_when_any_process_was_killed() {
     let client = chassis::client::build(chassis::client::Limits::default()).unwrap();
     let doors = Doors { stack: &stack, client };
     let (merchant_id, endpoint_id) = doors.merchant().await;
-    let first = doors.pay(&merchant_id).await;
+    let first = doors.pay(&merchant_id, "first").await;
     doors.wait_for_arrival(&endpoint_id, &first).await;
 
     for name in ["cdc-relay", "webhook-consumer", "data-service", "restate", "kafka", "postgres"] {
@@ -100,7 +114,7 @@ async fn a_payment_arrives_and_still_does_when_any_process_was_killed() {
         if name == "postgres" {
             stack.start(name).await.unwrap();
         }
-        let payment = doors.pay(&merchant_id).await;
+        let payment = doors.pay(&merchant_id, name).await;
         if name != "postgres" {
             stack.start(name).await.unwrap();
         }
