@@ -1,6 +1,6 @@
 //! `POST /internal/next`: may the next attempt of a delivery be made?
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,9 +97,12 @@ async fn steps(core: &Core, items: &[Ask]) -> Result<Vec<Answer>, store::Error> 
         answers.push(answer(item, &step, event, endpoint, &secrets));
     }
     if !rows.is_empty() {
-        let written = store::ledger::write_steps(&core.fast, &rows).await?;
+        let written: HashSet<String> = store::ledger::write_steps(&core.fast, &rows).await?.into_iter().collect();
+        let lost: HashSet<&String> =
+            rows.iter().map(|row| &row.delivery_id).filter(|id| !written.contains(*id)).collect();
         for (id, answer) in ids.iter().zip(&mut answers) {
-            if rows.iter().any(|row| row.delivery_id == *id) && !written.contains(id) {
+            if lost.contains(id) {
+                // It changed between our read and our write.
                 *answer = Answer::Failed;
             }
         }

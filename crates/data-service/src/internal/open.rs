@@ -1,6 +1,6 @@
 //! `POST /internal/open`: routes events that nobody has routed, and begins their first attempts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::Json;
@@ -49,16 +49,19 @@ async fn open(core: &Core, items: &[Open]) -> Result<Vec<Opened>, store::Error> 
 
     let mut answers = Vec::with_capacity(items.len());
     let mut routes = Vec::new();
+    let mut asks = Vec::new();
     for ((item, id), first) in items.iter().zip(&ids).zip(firsts(items, |item| item.event_id)) {
         answers.push(match events.get(id) {
             _ if !first => Opened::Failed,
             None => Opened::UnknownEvent,
             Some(event) => match &event.routed {
-                Some((invocation, deliveries)) if *invocation == item.invocation_id => {
-                    again(core, item, deliveries).await
+                Some((invocation, deliveries)) => {
+                    // Somebody else's: a duplicate ends here.
+                    if *invocation == item.invocation_id {
+                        asks.extend(own_asks(item, deliveries).into_iter().map(|ask| (answers.len(), ask)));
+                    }
+                    Opened::Deliveries { attempts: Vec::new(), later: Vec::new() }
                 }
-                // Somebody else's: a duplicate ends here.
-                Some(_) => Opened::Deliveries { attempts: Vec::new(), later: Vec::new() },
                 None if event.before_horizon => Opened::BeforeHorizon,
                 None => {
                     let (route, answer) = first_time(core, item, event, &endpoints);
@@ -69,14 +72,18 @@ async fn open(core: &Core, items: &[Open]) -> Result<Vec<Opened>, store::Error> 
         });
     }
     if !routes.is_empty() {
-        let won = store::ledger::route(&core.fast, &routes).await?;
+        let won: HashSet<String> = store::ledger::route(&core.fast, &routes).await?.into_iter().collect();
+        let lost: HashSet<&String> =
+            routes.iter().map(|route| &route.event_id).filter(|id| !won.contains(*id)).collect();
         for (id, answer) in ids.iter().zip(&mut answers) {
-            let lost = routes.iter().any(|route| route.event_id == *id) && !won.contains(id);
-            if lost {
+            if lost.contains(id) {
                 // Another batch has routed it between our read and our write: the next call sees what it made.
                 *answer = Opened::Failed;
             }
         }
+    }
+    if !asks.is_empty() {
+        again(core, asks, &mut answers).await;
     }
     Ok(answers)
 }
@@ -141,24 +148,26 @@ fn wants(endpoint: &Endpoint, event_type: &str) -> bool {
 }
 
 /// The same invocation asks again: it died in between, and gets its own deliveries under its own claim.
-async fn again(core: &Core, item: &Open, deliveries: &[String]) -> Opened {
-    let parsed: Result<Vec<DeliveryId>, _> = deliveries.iter().map(|id| id.parse()).collect();
-    let Ok(ids) = parsed else {
-        tracing::error!(event.id = %item.event_id, "routed_events names a delivery whose id is none");
-        return Opened::Failed;
+fn own_asks(item: &Open, deliveries: &[String]) -> Vec<Ask> {
+    let ask = |id: &String| match id.parse() {
+        Ok(delivery_id) => Some(Ask { delivery_id, claim: 1, invocation_id: item.invocation_id.clone() }),
+        Err(error) => {
+            tracing::error!(event.id = %item.event_id, %error, "routed_events names a delivery whose id is none");
+            None
+        }
     };
-    let asks: Vec<Ask> = ids
-        .into_iter()
-        .map(|id| Ask { delivery_id: id, claim: 1, invocation_id: item.invocation_id.clone() })
-        .collect();
-    let (mut attempts, mut later) = (Vec::new(), Vec::new());
-    for answer in next::advance(core, &asks).await {
-        match answer {
-            Answer::Attempt(attempt) => attempts.push(*attempt),
-            Answer::Later(back) => later.push(back),
-            Answer::Stop { .. } => {}
-            Answer::Failed => return Opened::Failed,
+    deliveries.iter().filter_map(ask).collect()
+}
+
+/// Advances the deliveries of all who ask again together, each for the answer at its index.
+async fn again(core: &Core, asks: Vec<(usize, Ask)>, answers: &mut [Opened]) {
+    let (indexes, asks): (Vec<usize>, Vec<Ask>) = asks.into_iter().unzip();
+    for (index, answer) in indexes.into_iter().zip(next::advance(core, &asks).await) {
+        match (&mut answers[index], answer) {
+            (Opened::Deliveries { attempts, .. }, Answer::Attempt(attempt)) => attempts.push(*attempt),
+            (Opened::Deliveries { later, .. }, Answer::Later(back)) => later.push(back),
+            (_, Answer::Stop { .. }) => {}
+            (slot, _) => *slot = Opened::Failed,
         }
     }
-    Opened::Deliveries { attempts, later }
 }

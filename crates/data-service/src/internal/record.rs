@@ -1,5 +1,6 @@
 //! `POST /internal/record`: the results of attempts.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::Json;
@@ -65,12 +66,17 @@ async fn record(core: &Core, items: &[Recorded]) -> Result<Vec<Answer>, store::E
         true => Vec::new(),
         false => store::ledger::write_steps(&core.durable, &rows).await?,
     };
+    let written: HashSet<String> = written.into_iter().collect();
+    let lost: HashMap<&String, Guard> = rows
+        .iter()
+        .filter(|row| !written.contains(&row.delivery_id))
+        .map(|row| (&row.delivery_id, row.guard))
+        .collect();
     for (id, answer) in ids.iter().zip(&mut answers) {
-        if let Some(row) = rows.iter().find(|row| row.delivery_id == *id).filter(|_| !written.contains(id)) {
-            *answer = match row.guard {
-                Guard::Any => Answer::Stop { why: Stop::Unknown },
-                Guard::AsSeen { .. } => Answer::Failed,
-            };
+        match lost.get(id) {
+            None => {}
+            Some(Guard::Any) => *answer = Answer::Stop { why: Stop::Unknown },
+            Some(Guard::AsSeen { .. }) => *answer = Answer::Failed,
         }
     }
     Ok(answers)

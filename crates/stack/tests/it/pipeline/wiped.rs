@@ -31,6 +31,7 @@ async fn everything_arrives_though_kafka_and_restate_are_wiped_and_the_slot_is_d
     let healed = lab.count("select count(*) from routed_events where not from_cdc").await;
     assert!(healed > 0, "nothing was lost on the way, so the sweep was not tested");
     // CDC works again: a new payment does not need the sweep.
+    drop(ready);
     let ready = lab.set_up(Until::Payments(10), Pace::Closed { concurrency: 1 }, 0).await;
     let before = lab.count("select count(*) from routed_events where from_cdc").await;
     drive(&ready, &Lifecycle::default()).await;
