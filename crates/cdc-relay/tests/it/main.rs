@@ -1,0 +1,12 @@
+//! The relay as a process, between a real PostgreSQL and a real Kafka.
+//!
+//! `EVERHOOK_TEST_POSTGRES_URL` names a superuser of a server with `wal_level = logical`, and `EVERHOOK_TEST_KAFKA` a
+//! broker. Every test has its own database, slot and topic.
+
+mod changes;
+mod delivery;
+mod lab;
+mod limits;
+mod proxy;
+mod recovery;
+mod slot;
