@@ -3,8 +3,12 @@
 
 pub mod commands;
 pub mod components;
+pub mod demo;
+pub mod doors;
 pub mod folder;
+pub mod hops;
 pub mod kafka;
+pub mod ledger;
 pub mod ports;
 pub mod postgres;
 pub mod process;

@@ -44,6 +44,21 @@ impl Progress {
         }
     }
 
+    /// Whether stderr is a terminal, so that somebody may be watching.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        self.bars.is_some()
+    }
+
+    /// A bar for what is counted; it shows nothing where stderr is no terminal.
+    #[must_use]
+    pub fn bar(&self, what: &'static str) -> ProgressBar {
+        let Some(bars) = &self.bars else { return ProgressBar::hidden() };
+        let style = ProgressStyle::with_template("{msg:<12} {wide_bar} {pos}/{len} {per_sec}");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        bars.add(ProgressBar::new(0).with_style(style).with_message(what))
+    }
+
     /// Begins something: `what` is under way, by `how`.
     #[must_use]
     pub fn begin(&self, what: &str, how: &str) -> Step {

@@ -14,7 +14,7 @@ use crate::now;
 use crate::portal::{Hop, Portal};
 use crate::simulator::Arrival;
 
-/// The distribution of a list of durations, in milliseconds; none of an empty list.
+/// The distribution of a list of durations, in milliseconds; none of an empty list, or where it is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
     /// How many durations.
@@ -25,6 +25,8 @@ pub struct Spread {
     pub p95_ms: Option<f64>,
     /// 99 of a hundred took no longer.
     pub p99_ms: Option<f64>,
+    /// 999 of a thousand took no longer.
+    pub p99_9_ms: Option<f64>,
     /// None took longer.
     pub max_ms: Option<f64>,
 }
@@ -65,11 +67,18 @@ impl Spread {
     #[must_use]
     pub fn of(mut micros: Vec<i64>) -> Self {
         micros.sort_unstable();
-        let rank = |percent: usize| {
-            let index = (micros.len() * percent).div_ceil(100).checked_sub(1)?;
+        let rank = |thousandths: usize| {
+            let index = (micros.len() * thousandths).div_ceil(1_000).checked_sub(1)?;
             micros.get(index).map(|micros| to_ms(*micros))
         };
-        Self { count: micros.len(), p50_ms: rank(50), p95_ms: rank(95), p99_ms: rank(99), max_ms: rank(100) }
+        Self {
+            count: micros.len(),
+            p50_ms: rank(500),
+            p95_ms: rank(950),
+            p99_ms: rank(990),
+            p99_9_ms: rank(999),
+            max_ms: rank(1_000),
+        }
     }
 }
 
@@ -160,8 +169,8 @@ mod tests {
     fn percentiles_are_the_nearest_ranks_of_the_sorted_list() {
         let spread = Spread::of((1..=200).rev().map(|ms| ms * 1_000).collect());
         assert_eq!(spread.count, 200);
-        let shown = [spread.p50_ms, spread.p95_ms, spread.p99_ms, spread.max_ms];
-        assert_eq!(shown, [Some(100.0), Some(190.0), Some(198.0), Some(200.0)]);
+        let shown = [spread.p50_ms, spread.p95_ms, spread.p99_ms, spread.p99_9_ms, spread.max_ms];
+        assert_eq!(shown, [100.0, 190.0, 198.0, 200.0, 200.0].map(Some));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The commands of the binary `stack`.
 
+mod beside;
+mod demo;
 mod down;
 mod exec;
 mod up;
@@ -28,6 +30,8 @@ pub struct Arguments {
 enum Command {
     /// Starts everything on the documented ports and stays until ctrl-C; the data is kept.
     Up(up::Up),
+    /// Starts everything on free ports, and shows payments on their way to merchants.
+    Demo(demo::Demo),
     /// Stops a stack, and ends what a launcher that was killed has left behind.
     Down(down::Down),
     /// Starts the components on free ports, runs a command beside them, and stops them.
@@ -58,6 +62,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let progress = Progress::on_stderr();
     let done = match command {
         Command::Up(up) => up.run(&setting, &lifecycle, &progress).await,
+        Command::Demo(demo) => demo.run(&setting, &lifecycle, &progress).await,
         Command::Down(down) => down.run().await,
         Command::Exec(exec) => exec.run(&setting, &lifecycle, &progress).await,
     };
