@@ -39,10 +39,11 @@ impl Window {
         }
     }
 
-    /// The percentiles of what is in the window; `None` while it is empty.
+    /// The percentiles of the `last` durations in the window, or of all if there are fewer; `None` of none.
     #[must_use]
-    pub fn percentiles(&self) -> Option<Percentiles> {
-        let mut sorted = self.micros.clone();
+    pub fn percentiles(&self, last: usize) -> Option<Percentiles> {
+        let (newer, older) = self.micros.split_at_checked(self.oldest)?;
+        let mut sorted: Vec<u32> = newer.iter().rev().chain(older.iter().rev()).take(last).copied().collect();
         sorted.sort_unstable();
         let values = sorted.len();
         let rank = |percent: usize| {
@@ -60,11 +61,11 @@ mod tests {
     #[test]
     fn percentiles_are_nearest_ranks() {
         let mut window = Window::default();
-        assert_eq!(window.percentiles(), None);
+        assert_eq!(window.percentiles(WINDOW), None);
         for ms in (1..=200).rev() {
             window.add(Duration::from_millis(ms));
         }
-        assert_eq!(window.percentiles(), Some(Percentiles { p50: 0.1, p95: 0.19, p99: 0.198, values: 200 }));
+        assert_eq!(window.percentiles(WINDOW), Some(Percentiles { p50: 0.1, p95: 0.19, p99: 0.198, values: 200 }));
     }
 
     #[test]
@@ -77,6 +78,23 @@ mod tests {
             window.add(Duration::from_millis(1));
         }
         let expected = Percentiles { p50: 0.001, p95: 0.001, p99: 0.001, values: WINDOW };
-        assert_eq!(window.percentiles(), Some(expected));
+        assert_eq!(window.percentiles(WINDOW), Some(expected));
+    }
+
+    #[test]
+    fn the_last_ones_are_the_newest() {
+        let mut window = Window::default();
+        // Once with an unfinished window, once where the newest lie on both sides of its end.
+        for values in [300, WINDOW - 302] {
+            for _ in 0..values {
+                window.add(Duration::from_secs(10));
+            }
+            for ms in 1..=4 {
+                window.add(Duration::from_millis(ms));
+            }
+            let expected = Percentiles { p50: 0.002, p95: 0.004, p99: 0.004, values: 4 };
+            assert_eq!(window.percentiles(4), Some(expected));
+        }
+        assert_eq!(window.percentiles(0), None);
     }
 }

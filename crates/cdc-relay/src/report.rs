@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use axum::routing::get;
 use axum::{Json, Router};
+use chassis::params::QueryParams;
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::percentiles::{Percentiles, Window};
+use crate::percentiles::{Percentiles, WINDOW, Window};
 use crate::value::Moment;
 
 /// Where a connection was lost.
@@ -69,9 +70,9 @@ pub struct Status {
     pub outstanding: usize,
     /// Records that Kafka has acknowledged since the start.
     pub records: u64,
-    /// From the commit to the capture, of the last 10,000 records.
+    /// From the commit to the capture, of the last 10,000 records, or of the `last` ones asked for.
     pub capture_seconds: Option<Percentiles>,
-    /// From the capture to Kafka's acknowledgement, of the last 10,000 records.
+    /// From the capture to Kafka's acknowledgement, of the same number of records.
     pub produce_seconds: Option<Percentiles>,
 }
 
@@ -209,9 +210,9 @@ impl Report {
         self.meters.truncates.increment(1);
     }
 
-    /// What `GET /status` answers.
+    /// What `GET /status` answers; the percentiles are those of the `last` records.
     #[must_use]
-    pub fn status(&self) -> Status {
+    pub fn status(&self, last: usize) -> Status {
         let state = self.state();
         Status {
             connected: state.connected,
@@ -219,8 +220,8 @@ impl Report {
             last_heartbeat_at: state.last_heartbeat_at,
             outstanding: state.outstanding,
             records: state.records,
-            capture_seconds: state.capture.percentiles(),
-            produce_seconds: state.produce.percentiles(),
+            capture_seconds: state.capture.percentiles(last),
+            produce_seconds: state.produce.percentiles(last),
         }
     }
 
@@ -229,12 +230,38 @@ impl Report {
     }
 }
 
-/// `GET /status`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    #[serde(default)]
+    last: Last,
+}
+
+/// How many of the newest records the percentiles are of.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Last(usize);
+
+impl Default for Last {
+    fn default() -> Self {
+        Self(WINDOW)
+    }
+}
+
+impl TryFrom<String> for Last {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|_| format!("write a number of records; at most {WINDOW} are known"))
+    }
+}
+
+/// `GET /status?last=`
 pub fn router(report: Arc<Report>) -> Router {
     Router::new().route(
         "/status",
-        get(move || {
-            let status = report.status();
+        get(move |QueryParams(asked): QueryParams<Asked>| {
+            let status = report.status(asked.last.0);
             async move { Json(status) }
         }),
     )
@@ -247,13 +274,13 @@ mod tests {
     #[test]
     fn the_status_says_what_was_reported() {
         let report = Report::new();
-        insta::assert_json_snapshot!("status_at_the_start", report.status());
+        insta::assert_json_snapshot!("status_at_the_start", report.status(WINDOW));
         report.connected(true);
         report.applied(0x16_B374_D848);
         report.heartbeat(Moment::from_unix_micros(1_795_467_600_000_000));
         report.outstanding(3);
         report.captured(Duration::from_micros(800));
         report.stored(Duration::from_micros(1200));
-        insta::assert_json_snapshot!("status_at_work", report.status());
+        insta::assert_json_snapshot!("status_at_work", report.status(WINDOW));
     }
 }
