@@ -213,3 +213,43 @@ fn record_bytes(text: &str) -> Result<usize, String> {
         _ => Err("write a number of bytes from 16384 to 1000000000".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(more: &[&str]) -> Result<Flags, String> {
+        let required = ["cdc-relay", "--database-url", "postgres://relay@127.0.0.1/payments"];
+        Flags::try_parse_from(required.iter().chain(more)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_flags_are_consistent_and_the_defaults_can_be_used() {
+        Flags::command().debug_assert();
+        parse(&[]).unwrap().check().unwrap();
+    }
+
+    #[test]
+    fn what_can_not_be_used_is_refused_with_a_reason() {
+        for (flags, reason) in [
+            (["--slot", "Relay"], "a-z, 0-9 and _"),
+            (["--publication", "a,b"], "use a-z, A-Z"),
+            (["--kafka", "localhost"], "write host:port"),
+            (["--max-record-bytes", "100"], "from 16384"),
+            (["--partitions", "0"], "is not in"),
+            (["--kafka-property", "linger.ms"], "name=value"),
+        ] {
+            let error = parse(&flags).unwrap_err();
+            assert!(error.contains(reason), "{flags:?}: {error}");
+        }
+        let flags = parse(&["--heartbeat-timeout", "5s"]).unwrap();
+        assert!(flags.check().unwrap_err().to_string().contains("must be longer than --heartbeat-interval"));
+    }
+
+    #[test]
+    fn several_brokers_are_separated_by_commas() {
+        assert_eq!(parse(&["--kafka", "a:1,b:2"]).unwrap().kafka, ["a:1", "b:2"]);
+    }
+}

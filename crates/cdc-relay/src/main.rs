@@ -8,7 +8,9 @@ use clap::Parser as _;
 
 fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
-    telemetry::init(flags.service.log_format, &flags.service.log)?;
+    // The library reports as an error of its own what we report in its context; a filter for it still wins.
+    let filter = format!("pgwire_replication=off,{}", flags.service.log);
+    telemetry::init(flags.service.log_format, &filter)?;
     flags.check().context("the configuration can't be used")?;
     if flags.service.check_config {
         return Ok(());

@@ -6,6 +6,7 @@ pub mod prepare;
 pub mod slot;
 pub mod stream;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,6 +39,9 @@ pub enum Error {
     /// The URL names no database: a slot belongs to one.
     #[error("the database URL names no database; write postgres://user@host:5432/database")]
     NoDatabase,
+    /// The replication library compares certificates with names only.
+    #[error("sslmode=verify-full needs the server's name in the database URL, not the address {0}")]
+    VerifiedAddress(String),
     /// No connection.
     #[error("can't connect to PostgreSQL")]
     Connect(#[source] sqlx::Error),
@@ -62,6 +66,9 @@ impl Target {
         // An IPv6 address has brackets in a URL and nowhere else.
         let host = options.get_host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let tls = tls(&options, url);
+        if tls.mode == SslMode::VerifyFull && host.parse::<IpAddr>().is_ok() {
+            return Err(Error::VerifiedAddress(host));
+        }
         Ok(Self {
             options: options.host(&host),
             password: password.unwrap_or_default().to_owned(),
@@ -161,7 +168,9 @@ mod tests {
     }
 
     #[test]
-    fn a_url_without_a_database_is_an_error() {
+    fn a_url_that_can_not_be_used_is_an_error() {
         assert!(matches!(target("postgres://relay@127.0.0.1"), Err(Error::NoDatabase)));
+        let verified = target("postgres://relay@127.0.0.1/payments?sslmode=verify-full");
+        assert!(matches!(verified, Err(Error::VerifiedAddress(_))));
     }
 }

@@ -19,9 +19,11 @@ use crate::sink::Refusal;
 use crate::source::Source;
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// A session that lived so long was a success: the waits start again at the first.
-const GOOD_LIFE: Duration = Duration::from_secs(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// A try that lived so long was a success: the waits start again at the first.
+const GOOD_LIFE: Duration = Duration::from_secs(1);
+/// The same complaint is a warning again after this time.
+const REPEAT_COMPLAINT: Duration = Duration::from_secs(30);
 /// The watchdog doubles its patience up to this: decoding a huge transaction is silent, too, and starting it again
 /// and again would never end it.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(600);
@@ -70,12 +72,33 @@ struct Memory {
     heartbeat_patience: Duration,
 }
 
+/// Says what is wrong when it is new, and now and then while it lasts: an outage of hours is not thousands of lines.
+#[derive(Default)]
+struct Complaint {
+    said: Option<(String, Instant)>,
+}
+
+impl Complaint {
+    fn say(&mut self, error: String, wait: Duration) {
+        match &self.said {
+            Some((said, at)) if *said == error && at.elapsed() < REPEAT_COMPLAINT => {
+                tracing::debug!(error, ?wait, "not relaying; trying again");
+            }
+            _ => {
+                tracing::warn!(error, ?wait, "not relaying; trying again");
+                self.said = Some((error, Instant::now()));
+            }
+        }
+    }
+}
+
 impl Relay {
     /// Relays until the process stops.
     pub async fn run(self, lifecycle: Lifecycle) {
         let mut memory =
             Memory { slot_seen: false, give_up: None, limit: self.limit, heartbeat_patience: self.patience.heartbeat };
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+        let mut complaint = Complaint::default();
         loop {
             let began_at = Instant::now();
             let ended = self.once(&lifecycle, &mut memory).await;
@@ -90,7 +113,7 @@ impl Relay {
                 backoff.reset();
             }
             let wait = backoff.next_wait();
-            tracing::warn!(error = %Chain(&error), ?wait, "not relaying; trying again");
+            complaint.say(Chain(&error).to_string(), wait);
             if !lifecycle.sleep(wait).await {
                 return;
             }
