@@ -11,6 +11,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use store::PgPool;
 use store::idempotency::{Kept, delete_old_keys, first_answer};
+use store::kept::KeptConnections;
 
 use crate::answer::{Answer, json};
 use crate::error::Error;
@@ -77,8 +78,8 @@ impl Keyed {
     }
 
     /// The answer that the key got first; none if it is not kept (any more).
-    pub(crate) async fn first_answer(&self, pool: &PgPool) -> Result<Option<Answer>, Error> {
-        let Some(first) = first_answer(pool, &self.key).await? else { return Ok(None) };
+    pub(crate) async fn first_answer(&self, connections: &KeptConnections) -> Result<Option<Answer>, Error> {
+        let Some(first) = first_answer(connections, &self.key).await? else { return Ok(None) };
         if first.fingerprint != self.fingerprint {
             return Err(Error::KeyReused);
         }

@@ -19,6 +19,7 @@ use chassis::Problem;
 use chassis::token::require_token;
 use domain::ids::MerchantId;
 use store::PgPool;
+use store::kept::KeptConnections;
 
 pub use flags::{Door, Flags};
 pub use idempotency::forget_old_keys;
@@ -31,6 +32,8 @@ const LARGEST_BODY: usize = 64 * 1024;
 #[derive(Debug, Clone)]
 pub struct Api {
     pool: PgPool,
+    /// For all that is asked often.
+    kept: KeptConnections,
     demo_merchant: Option<MerchantId>,
 }
 
@@ -38,7 +41,7 @@ impl Api {
     /// With `demo_merchant`, a payment that names no merchant is the demo merchant's.
     #[must_use]
     pub fn new(pool: PgPool, demo_merchant: bool) -> Self {
-        Self { pool, demo_merchant: demo_merchant.then_some(DEMO_MERCHANT) }
+        Self { kept: KeptConnections::of(pool.clone()), pool, demo_merchant: demo_merchant.then_some(DEMO_MERCHANT) }
     }
 }
 

@@ -51,7 +51,7 @@ pub(crate) async fn create(
         let Err(error) = insert_merchant(&api.pool, &merchant, kept).await else { return Ok(answer) };
         match (error.constraint(), &keyed) {
             (Some(KEY_TAKEN), Some(keyed)) => {
-                if let Some(first) = keyed.first_answer(&api.pool).await? {
+                if let Some(first) = keyed.first_answer(&api.kept).await? {
                     return Ok(first);
                 }
             }

@@ -64,11 +64,11 @@ pub(crate) async fn create(
     let answer = Answer::new(StatusCode::CREATED, &payment);
     loop {
         let kept = keyed.as_ref().map(|keyed| keyed.keeping(&answer));
-        let stored = insert_payment(&api.pool, &payment, trace.traceparent(), kept).await;
+        let stored = insert_payment(&api.kept, &payment, trace.traceparent(), kept).await;
         let Err(error) = stored else { return Ok(answer) };
         match (error.constraint(), &keyed) {
             (Some(KEY_TAKEN), Some(keyed)) => {
-                if let Some(first) = keyed.first_answer(&api.pool).await? {
+                if let Some(first) = keyed.first_answer(&api.kept).await? {
                     return Ok(first);
                 }
             }
@@ -82,7 +82,7 @@ pub(crate) async fn read(
     State(api): State<Api>,
     PathParam(payment_id): PathParam<PaymentId>,
 ) -> Result<Json<Payment>, Error> {
-    find_payment(&api.pool, payment_id).await?.map(Json).ok_or(Error::UnknownPayment(payment_id))
+    find_payment(&api.kept, payment_id).await?.map(Json).ok_or(Error::UnknownPayment(payment_id))
 }
 
 /// Reads an amount; what is wrong with it is said in words for people who do not know what an i64 is.

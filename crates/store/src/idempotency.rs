@@ -3,6 +3,7 @@
 use sqlx::{PgConnection, PgPool};
 
 use crate::Error;
+use crate::kept::KeptConnections;
 
 /// The constraint that a second use of a key violates.
 pub const KEY_TAKEN: &str = "idempotency_keys_pkey";
@@ -35,11 +36,14 @@ pub struct FirstAnswer {
 ///
 /// # Errors
 /// If the statement fails.
-pub async fn first_answer(pool: &PgPool, key: &str) -> Result<Option<FirstAnswer>, Error> {
-    sqlx::query_as!(FirstAnswer, "select fingerprint, status, response from idempotency_keys where key = $1", key)
-        .fetch_optional(pool)
-        .await
-        .map_err(Error::doing("reading the first answer to an idempotency key"))
+pub async fn first_answer(connections: &KeptConnections, key: &str) -> Result<Option<FirstAnswer>, Error> {
+    let mut connection = connections.take().await?;
+    let found =
+        sqlx::query_as!(FirstAnswer, "select fingerprint, status, response from idempotency_keys where key = $1", key)
+            .fetch_optional(&mut *connection)
+            .await;
+    connection.keep_after(&found);
+    found.map_err(Error::doing("reading the first answer to an idempotency key"))
 }
 
 /// Keeps an answer in the transaction of the connection. While another transaction holds the same key, this waits.

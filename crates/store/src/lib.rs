@@ -1,12 +1,13 @@
 //! All SQL (but the relay's replication statements), the pool, and the migrations.
 
-pub use sqlx::PgPool;
+pub use sqlx::{PgConnection, PgPool};
 
 pub mod audit;
 mod decode;
 pub mod endpoints;
 pub mod hops;
 pub mod idempotency;
+pub mod kept;
 pub mod ledger;
 pub mod merchants;
 pub mod parked;

@@ -2,12 +2,13 @@
 
 use domain::ids::PaymentId;
 use domain::payment::{Payment, Status};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use crate::Error;
 use crate::decode::parsed;
 use crate::idempotency::Kept;
+use crate::kept::KeptConnections;
 
 /// The constraint that a payment of an unknown merchant violates.
 pub const MERCHANT_EXISTS: &str = "payments_merchant_exists";
@@ -32,12 +33,13 @@ struct Row {
 /// With the constraint [`MERCHANT_EXISTS`] if there is no such merchant, or [`crate::idempotency::KEY_TAKEN`] if the
 /// key has an answer already; or if the statement fails. Nothing is stored then.
 pub async fn insert_payment(
-    pool: &PgPool,
+    connections: &KeptConnections,
     payment: &Payment,
     traceparent: &str,
     kept: Option<Kept<'_>>,
 ) -> Result<(), Error> {
-    sqlx::query!(
+    let mut connection = connections.take().await?;
+    let done = sqlx::query!(
         r#"
         with kept as (
             insert into idempotency_keys (key, fingerprint, status, response)
@@ -63,18 +65,19 @@ pub async fn insert_payment(
         kept.map(|kept| kept.status),
         kept.map(|kept| kept.response),
     )
-    .execute(pool)
-    .await
-    .map_err(Error::doing("storing a payment"))?;
-    Ok(())
+    .execute(&mut *connection)
+    .await;
+    connection.keep_after(&done);
+    done.map(|_| ()).map_err(Error::doing("storing a payment"))
 }
 
 /// Reads a payment; none if there is no such payment.
 ///
 /// # Errors
 /// If the statement fails.
-pub async fn find_payment(pool: &PgPool, payment_id: PaymentId) -> Result<Option<Payment>, Error> {
-    sqlx::query_as!(
+pub async fn find_payment(connections: &KeptConnections, payment_id: PaymentId) -> Result<Option<Payment>, Error> {
+    let mut connection = connections.take().await?;
+    let found = sqlx::query_as!(
         Row,
         r#"
         select payment_id, merchant_id, amount, currency, status, version, reference, description,
@@ -84,11 +87,10 @@ pub async fn find_payment(pool: &PgPool, payment_id: PaymentId) -> Result<Option
         "#,
         payment_id.to_string(),
     )
-    .fetch_optional(pool)
-    .await
-    .map_err(Error::doing("reading a payment"))?
-    .map(Row::into_payment)
-    .transpose()
+    .fetch_optional(&mut *connection)
+    .await;
+    connection.keep_after(&found);
+    found.map_err(Error::doing("reading a payment"))?.map(Row::into_payment).transpose()
 }
 
 /// Reads a payment and locks it until the transaction ends, whose events carry `traceparent` from here on.

@@ -1,24 +1,24 @@
 //! Transactions of several statements.
 
-use sqlx::{PgPool, Postgres};
+use sqlx::{Connection, PgConnection, Postgres};
 
 use crate::Error;
 
 /// A transaction; dropped without [`commit`] it is rolled back.
-pub type Transaction = sqlx::Transaction<'static, Postgres>;
+pub type Transaction<'a> = sqlx::Transaction<'a, Postgres>;
 
 /// Begins a transaction.
 ///
 /// # Errors
-/// If there is no connection.
-pub async fn begin(pool: &PgPool) -> Result<Transaction, Error> {
-    pool.begin().await.map_err(Error::doing("beginning a transaction"))
+/// If the statement fails.
+pub async fn begin(connection: &mut PgConnection) -> Result<Transaction<'_>, Error> {
+    connection.begin().await.map_err(Error::doing("beginning a transaction"))
 }
 
 /// Commits a transaction.
 ///
 /// # Errors
 /// If the database refuses, or the connection broke: then it may be committed or not.
-pub async fn commit(transaction: Transaction) -> Result<(), Error> {
+pub async fn commit(transaction: Transaction<'_>) -> Result<(), Error> {
     transaction.commit().await.map_err(Error::doing("committing a transaction"))
 }

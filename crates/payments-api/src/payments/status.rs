@@ -7,6 +7,7 @@ use chassis::{JsonObject, Problem};
 use domain::ids::PaymentId;
 use domain::payment::Status;
 use serde::{Deserialize, Serialize};
+use store::PgConnection;
 use store::idempotency::{KEY_TAKEN, keep_answer};
 use store::payments::{lock_payment, set_status};
 use store::transaction::{begin, commit};
@@ -35,7 +36,7 @@ pub(crate) async fn change(
         match (change_once(&api, payment_id, new.status, keyed.as_ref(), &trace).await, &keyed) {
             // The first one has changed the payment; what this one did is rolled back.
             (Err(Error::Store(error)), Some(keyed)) if error.constraint() == Some(KEY_TAKEN) => {
-                if let Some(first) = keyed.first_answer(&api.pool).await? {
+                if let Some(first) = keyed.first_answer(&api.kept).await? {
                     return Ok(first);
                 }
             }
@@ -44,7 +45,6 @@ pub(crate) async fn change(
     }
 }
 
-/// An illegal change is an answer of its own: it is kept, so that the key can't do later what was refused once.
 async fn change_once(
     api: &Api,
     payment_id: PaymentId,
@@ -52,7 +52,21 @@ async fn change_once(
     keyed: Option<&Keyed>,
     trace: &Trace,
 ) -> Result<Answer, Error> {
-    let mut transaction = begin(&api.pool).await?;
+    let mut connection = api.kept.take().await?;
+    let done = change_on(&mut connection, payment_id, wanted, keyed, trace).await;
+    connection.keep_after(&done);
+    done
+}
+
+/// An illegal change is an answer of its own: it is kept, so that the key can't do later what was refused once.
+async fn change_on(
+    connection: &mut PgConnection,
+    payment_id: PaymentId,
+    wanted: Status,
+    keyed: Option<&Keyed>,
+    trace: &Trace,
+) -> Result<Answer, Error> {
+    let mut transaction = begin(connection).await?;
     let payment = lock_payment(&mut transaction, payment_id, trace.traceparent())
         .await?
         .ok_or(Error::UnknownPayment(payment_id))?;

@@ -1,0 +1,5 @@
+//! The store on a real database.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod kept;
