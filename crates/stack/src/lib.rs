@@ -8,6 +8,7 @@ pub mod doors;
 pub mod folder;
 pub mod hops;
 pub mod kafka;
+pub mod keep_alive;
 pub mod ledger;
 pub mod ports;
 pub mod postgres;

@@ -15,6 +15,8 @@ use crate::process::{Process, describe};
 
 /// How often a process is asked.
 const INTERVAL: Duration = Duration::from_millis(25);
+/// PostgreSQL logs each question that comes too early.
+const POSTGRES_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How to ask.
 #[derive(Debug, Clone)]
@@ -87,9 +89,10 @@ pub async fn wait(process: &Process, ready: &Ready, within: Duration) -> anyhow:
         };
         if Instant::now() >= deadline {
             let sentence = format!("{name} was not ready within {} s ({last:#}); see its log", within.as_secs());
-            return Err(Failure::new(sentence, process.log()).into());
+            return Err(Failure::new(sentence, process.log()).alive().into());
         }
-        tokio::time::sleep(INTERVAL).await;
+        let interval = if matches!(ready, Ready::Postgres(_)) { POSTGRES_INTERVAL } else { INTERVAL };
+        tokio::time::sleep(interval).await;
     }
 }
 

@@ -1,28 +1,22 @@
 //! `stack up`: everything on the documented ports, until ctrl-C.
 
-use std::collections::VecDeque;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context;
 use chassis::Lifecycle;
 
 use super::Setting;
 use crate::folder::Folder;
+use crate::keep_alive::keep_alive;
 use crate::ports::{Choice, Door, Ports};
 use crate::postgres;
-use crate::process::describe;
-use crate::process::log::Failure;
 use crate::progress::Progress;
 use crate::services::{self, OPERATOR_TOKEN};
 use crate::state::State;
 use crate::{Kit, Stack};
-
-/// A part that dies more often than this within [`DEATHS_WITHIN`] will not live, and everything is stopped.
-const DEATHS: usize = 3;
-const DEATHS_WITHIN: Duration = Duration::from_secs(60);
 
 /// Starts everything on the documented ports and stays until ctrl-C; the data is kept.
 #[derive(Debug, clap::Args)]
@@ -89,21 +83,7 @@ async fn live(stack: &Stack, components_only: bool, progress: &Progress) -> anyh
     stack.start_all().await?;
     progress.say(&format!("everything is up after {:.1} s", begun.elapsed().as_secs_f64()));
     show_doors(stack, components_only).context("can't write to stdout")?;
-    let mut deaths: VecDeque<Instant> = VecDeque::new();
-    loop {
-        let (name, status) = stack.died().await?;
-        let log = stack.folder().log(&name);
-        deaths.push_back(Instant::now());
-        deaths.retain(|death| death.elapsed() < DEATHS_WITHIN);
-        let how = describe(status);
-        if deaths.len() > DEATHS {
-            let seconds = DEATHS_WITHIN.as_secs();
-            let sentence = format!("{name} {how}, the {}th death within {seconds} s; its log says why", deaths.len());
-            return Err(Failure::new(sentence, &log).into());
-        }
-        progress.say(&format!("{name} {how} (log: {}); starting it again", log.display()));
-        stack.start(&name).await?;
-    }
+    keep_alive(stack, progress).await
 }
 
 fn show_doors(stack: &Stack, components_only: bool) -> anyhow::Result<()> {

@@ -60,6 +60,8 @@ impl Postgres<'_> {
             "max_wal_senders=10".to_owned(),
             "max_replication_slots=10".to_owned(),
             "max_connections=200".to_owned(),
+            // After a crash it flushes the file system instead of each of some thousand files.
+            "recovery_init_sync_method=syncfs".to_owned(),
             "log_line_prefix=%m [%p] %q%u@%d ".to_owned(),
         ];
         let mut arguments: Vec<OsString> = vec!["-D".into(), data.into()];

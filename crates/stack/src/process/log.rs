@@ -20,13 +20,21 @@ pub struct Failure {
     pub log: PathBuf,
     /// The log's last lines, read at the moment of the failure.
     pub tail: Vec<String>,
+    /// Whether it has ended; otherwise it lives and is of no use.
+    pub ended: bool,
 }
 
 impl Failure {
-    /// A failure with the tail that the log has now.
+    /// A failure of something that has ended, with the tail that the log has now.
     #[must_use]
     pub fn new(sentence: impl Into<String>, log: &Path) -> Self {
-        Self { sentence: sentence.into(), log: log.to_owned(), tail: tail(log) }
+        Self { sentence: sentence.into(), log: log.to_owned(), tail: tail(log), ended: true }
+    }
+
+    /// The same of something that still lives.
+    #[must_use]
+    pub fn alive(self) -> Self {
+        Self { ended: false, ..self }
     }
 }
 

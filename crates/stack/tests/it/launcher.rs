@@ -103,6 +103,31 @@ fn a_killed_launcher_leaves_nothing_running_and_the_next_one_starts_on_its_data(
 }
 
 #[test]
+fn components_that_die_together_are_told_and_started_again() {
+    let launch = Launch::new("die");
+    let mut launcher = launch.running();
+    let processes = launch.processes();
+    for process in &processes {
+        assert!(process.signal(rustix::process::Signal::KILL).unwrap());
+    }
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let words = std::fs::read_to_string(launch.data.with_extension("stderr")).unwrap();
+        let again = |name: &str| {
+            let (_, after) = words.split_once(&format!("{name} was killed by signal 9")).unwrap_or_default();
+            after.contains(&format!("{name}: ready"))
+        };
+        if ["postgres", "kafka", "restate"].into_iter().all(again) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{words}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(launch.processes().iter().all(|process| process.is_alive() && !processes.contains(process)));
+    assert!(terminate(&mut launcher));
+}
+
+#[test]
 fn down_stops_a_stack_from_another_terminal() {
     let launch = Launch::new("down");
     let mut launcher = launch.running();
