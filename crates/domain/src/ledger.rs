@@ -188,6 +188,28 @@ impl Step {
         delivery.in_flight = None;
         Self { delivery, reason, closed: None, next: Next::Stop(Stop::Ended) }
     }
+
+    /// Whether a power cut may undo the step at the cost of a repeated POST alone, so that its commit need not be
+    /// waited for. Whatever else commits durably before it is answered: a claim that is handed out to a successor and
+    /// then forgotten would be handed out twice, and a forgotten end would let a later version overtake.
+    #[must_use]
+    pub const fn may_be_forgotten(&self) -> bool {
+        matches!(self.next, Next::Attempt { .. })
+    }
+}
+
+/// A delivery as it is made. `earlier` is those that it must not overtake, in the order of their versions; none if
+/// the endpoint wants no order.
+#[must_use]
+pub fn open(earlier: &[Delivery], endpoint: Endpoint<'_>, lease: Duration) -> Step {
+    let waiting = Delivery { attempts: 0, in_flight: None, ..Delivery::begun(lease) };
+    match begin(waiting, None, endpoint) {
+        Step { next: Next::Attempt { .. }, .. } if is_behind(earlier) => hold(waiting, None),
+        Step { next: next @ Next::Attempt { .. }, .. } => {
+            Step { delivery: Delivery::begun(lease), reason: None, closed: None, next }
+        }
+        parked => parked,
+    }
 }
 
 /// Somebody with a claim asks for the next attempt. `due_in` is the time until the delivery is due.
@@ -216,6 +238,26 @@ pub fn next(delivery: Delivery, claim: u32, due_in: Duration, endpoint: Endpoint
     }
     // A poisonous answer that kills whoever reads it must not be asked for at once for ever.
     Step { closed, ..again(delivery, None, endpoint.schedule, jitter) }
+}
+
+/// As [`next`], where the endpoint wants the versions of an object in order. `earlier` is as in [`open`]. One of them
+/// may have been parked, so that this delivery went ahead, and be resumed since: then this one is held again.
+#[must_use]
+pub fn next_in_order(
+    earlier: &[Delivery],
+    delivery: Delivery,
+    claim: u32,
+    due_in: Duration,
+    endpoint: Endpoint<'_>,
+    jitter: f64,
+) -> Step {
+    let step = next(delivery, claim, due_in, endpoint, jitter);
+    match step.next {
+        Next::Attempt { .. } if is_behind(earlier) => {
+            hold(Delivery { attempts: delivery.attempts, in_flight: None, ..step.delivery }, step.closed)
+        }
+        Next::Attempt { .. } | Next::Wait(_) | Next::Stop(_) => step,
+    }
 }
 
 /// A result of an attempt arrives.
@@ -273,13 +315,30 @@ pub fn resume(delivery: Delivery) -> Option<Delivery> {
     }
 }
 
-/// A predecessor has ended: whoever is held and first in line goes on. `group` is the deliveries of one object to
-/// one endpoint in the order of its versions. Answers the index of the one that became pending.
+/// Whoever of `group`, from the index `from` on, may go now; none if somebody before holds it, or if it goes already.
+/// `group` is the deliveries of one object to one endpoint in the order of its versions.
+///
+/// A held one gets a new claim, since whoever opened it may still ask with the old one. One that was released before,
+/// and has begun nothing yet, is answered once more as it is: the answer that told of it first may be lost. Not with a
+/// new claim, or an answer that reaches nobody would stop whoever was told before.
 #[must_use]
-pub fn release(group: &[Delivery]) -> Option<(usize, Delivery)> {
+pub fn release(group: &[Delivery], from: usize) -> Option<(usize, Delivery)> {
     let index = group.iter().position(|delivery| delivery.state.holds_successors())?;
     let first = group[index];
-    (first.state == State::Held).then_some((index, Delivery { state: State::Pending, claim: first.claim + 1, ..first }))
+    let freed = match first.state {
+        State::Held => Delivery { state: State::Pending, claim: first.claim + 1, ..first },
+        State::Pending if first.attempts == 0 => first,
+        State::Pending | State::Delivered | State::Parked | State::Exhausted | State::Superseded => return None,
+    };
+    (index >= from).then_some((index, freed))
+}
+
+fn is_behind(earlier: &[Delivery]) -> bool {
+    earlier.iter().any(|delivery| delivery.state.holds_successors())
+}
+
+const fn hold(delivery: Delivery, closed: Option<u32>) -> Step {
+    Step { closed, ..Step::end(delivery, State::Held, None) }
 }
 
 fn begin(delivery: Delivery, closed: Option<u32>, endpoint: Endpoint<'_>) -> Step {
@@ -397,9 +456,35 @@ mod tests {
     #[test]
     fn only_the_first_in_line_is_released() {
         let of = |state| Delivery { state, in_flight: None, ..Delivery::begun(LEASE) };
-        assert_eq!(release(&[of(State::Pending), of(State::Held)]), None);
-        let (index, freed) = release(&[of(State::Exhausted), of(State::Held), of(State::Held)]).unwrap();
+        let (index, freed) = release(&[of(State::Exhausted), of(State::Held), of(State::Held)], 1).unwrap();
         assert_eq!((index, freed.state, freed.claim), (1, State::Pending, 2));
-        assert_eq!(release(&[of(State::Delivered), of(State::Parked)]), None);
+        assert_eq!(release(&[of(State::Pending), of(State::Held)], 1), None);
+        assert_eq!(release(&[of(State::Delivered), of(State::Parked)], 1), None);
+    }
+
+    #[test]
+    fn a_successor_that_has_begun_nothing_is_told_of_again_under_its_claim() {
+        let of = |state, attempts| Delivery { state, attempts, in_flight: None, ..Delivery::begun(LEASE) };
+        let waits = of(State::Pending, 0);
+        assert_eq!(release(&[of(State::Delivered, 1), waits], 1), Some((1, waits)));
+        assert_eq!(release(&[of(State::Delivered, 1), of(State::Pending, 1)], 1), None);
+        assert_eq!(release(&[waits, of(State::Delivered, 1)], 2), None);
+    }
+
+    #[test]
+    fn a_delivery_is_held_behind_an_unfinished_one_when_it_is_made_and_when_it_asks() {
+        let schedule = schedule();
+        let endpoint = |enabled| Endpoint { enabled, has_secret: true, schedule: &schedule };
+        let begun = Delivery::begun(LEASE);
+        assert_eq!(open(&[], endpoint(true), LEASE).delivery, begun);
+        let held = open(&[begun], endpoint(true), LEASE);
+        assert_eq!((held.delivery.state, held.delivery.attempts), (State::Held, 0));
+        assert_eq!(open(&[begun], endpoint(false), LEASE).reason, Some(Reason::EndpointDisabled));
+
+        let step = next_in_order(&[begun], begun, 1, Duration::ZERO, endpoint(true), 0.5);
+        assert_eq!((step.delivery.state, step.delivery.attempts, step.closed), (State::Held, 1, Some(1)));
+        let ended = Delivery { state: State::Parked, in_flight: None, ..begun };
+        let step = next_in_order(&[ended], begun, 1, Duration::ZERO, endpoint(true), 0.5);
+        assert_eq!(step.next, Next::Attempt { number: 2 });
     }
 }

@@ -1,0 +1,166 @@
+//! What comes of an action.
+
+use domain::ledger;
+
+use crate::protocol::{Action, Protocol, Sent};
+use crate::transactions::{Answer, Transaction};
+use crate::world::{Phase, Reply, Target, Try, Who, Work, World, Wrong, Zombie};
+
+impl Protocol {
+    /// Does it.
+    pub fn act(&self, world: &mut World, action: Action) {
+        match action {
+            Action::Ask(index) => {
+                let before = world.ledger;
+                let answer = self.ask(world, index);
+                Self::answered(world, index, answer);
+                // A crash between such an answer and the journal leads back to where the question was asked.
+                let is_nothing = world.ledger == before || world.mishaps == 0;
+                if is_nothing && matches!(world.invocations[index].phase, Phase::Answered(_)) {
+                    self.act(world, Action::Journal(index));
+                }
+            }
+            Action::Post(index, reply) => {
+                if let Phase::Begun(trial) = world.invocations[index].phase {
+                    self.arrives(world, trial, reply);
+                    world.invocations[index].phase = Phase::Posted(trial, reply);
+                }
+            }
+            Action::Record(index) => {
+                let is_second_step = matches!(world.invocations[index].phase, Phase::Deferred(..));
+                if let Phase::Posted(trial, reply) | Phase::Deferred(trial, reply) = world.invocations[index].phase {
+                    let Answer { left, .. } = self.transaction(world, None).record(trial, reply);
+                    world.invocations[index].phase = Phase::Answered(left);
+                }
+                // A crash of the second step before its journal is a lost answer: it records once more.
+                if is_second_step || world.mishaps == 0 {
+                    self.act(world, Action::Journal(index));
+                }
+            }
+            Action::LoseAnswer(index) => {
+                if let Phase::Posted(trial, reply) | Phase::Deferred(trial, reply) = world.invocations[index].phase {
+                    self.transaction(world, None).record(trial, reply);
+                }
+            }
+            Action::AskLate(index) => drop(self.ask(world, index)),
+            Action::VanishedAsksLate(version) => {
+                if let Some(target) = world.target(version) {
+                    self.transaction(world, None).next(target);
+                }
+            }
+            Action::Journal(index) => {
+                if let Phase::Answered(left) = world.invocations.remove(index).phase {
+                    left.into_iter().for_each(|target| world.send(Work::Attempt(target)));
+                }
+            }
+            Action::ZombiePosts(index, reply) => {
+                self.arrives(world, world.zombies[index].trial, reply);
+                world.zombies[index].reply = Some(reply);
+            }
+            Action::ZombieRecords(index) => {
+                let zombie = world.zombies.remove(index);
+                if let Some(reply) = zombie.reply {
+                    self.transaction(world, None).record(zombie.trial, reply);
+                }
+            }
+            Action::ZombieDies(index) => drop(world.zombies.remove(index)),
+            Action::TimePasses(version) => world.ledger[version].iter_mut().for_each(|row| row.later = false),
+            Action::LeaseLapses(version) => {
+                world.ledger[version].iter_mut().filter_map(|row| row.flight.as_mut()).for_each(|f| f.lapsed = true);
+            }
+            Action::SweepRoutes(version, sent) => Self::sends_anew(world, Some(Work::Event(version)), sent),
+            Action::SweepTakesOver(version, sent) => {
+                let target = self.transaction(world, None).sweep(version, ledger::take_over);
+                world.past[version].taken_over = true;
+                Self::sends_anew(world, target.map(Work::Attempt), sent);
+            }
+            Action::SweepResumes(version, sent) => {
+                let target = self.transaction(world, None).sweep(version, ledger::resume);
+                world.past[version].resumed += 1;
+                Self::sends_anew(world, target.map(Work::Attempt), sent);
+            }
+            Action::SweepReleases(version, sent) => {
+                let target = self.transaction(world, None).sweep_held(version);
+                Self::sends_anew(world, target.map(Work::Attempt), sent);
+            }
+            Action::OperatorEnables => world.is_enabled = true,
+            Action::Pause => world.is_enabled = false,
+            Action::Crash(index) => world.invocations[index].phase = Phase::Ready,
+            Action::Split(index) => {
+                world.zombies.extend(zombie(&world.invocations[index].phase));
+                world.invocations[index].phase = Phase::Ready;
+            }
+            Action::Defer(index) => {
+                if let Phase::Posted(trial, reply) = world.invocations[index].phase {
+                    world.invocations[index].phase = Phase::Deferred(trial, reply);
+                }
+            }
+            Action::CaptureAgain(version) => world.send(Work::Event(version)),
+            Action::Wipe => {
+                let zombies = std::mem::take(&mut world.invocations);
+                world.zombies.extend(zombies.iter().filter_map(|invocation| zombie(&invocation.phase)));
+            }
+            Action::CutPower => {
+                if let Some(durable) = world.durable.take() {
+                    for version in 0..durable.len() {
+                        world.past[version].doubts += u8::from(durable[version] != world.ledger[version]);
+                    }
+                    world.ledger = durable;
+                    world.era += 1;
+                }
+            }
+        }
+    }
+
+    fn answered(world: &mut World, index: usize, answer: Answer) {
+        let Answer { attempt, left } = answer;
+        if attempt.is_some() && !left.is_empty() {
+            world.wrong = Some(Wrong::Both);
+        }
+        world.invocations[index].phase = attempt.map_or(Phase::Answered(left), Phase::Begun);
+    }
+
+    /// A POST reaches the merchant.
+    fn arrives(&self, world: &mut World, trial: Try, reply: Reply) {
+        let Target { version, .. } = trial.target;
+        let past = &mut world.past[version];
+        past.accepted += u8::from(matches!(reply, Reply::Ok | Reply::Lost));
+        past.doubts += u8::from(reply == Reply::Lost);
+        // Whoever was parked and resumed has lost its place.
+        if self.is_ordered && !world.is_first(version) && world.past[..version].iter().all(|past| past.resumed == 0) {
+            world.wrong = Some(Wrong::OutOfOrder);
+        }
+    }
+
+    fn sends_anew(world: &mut World, work: Option<Work>, sent: Sent) {
+        let times = match sent {
+            Sent::Never => 0,
+            Sent::Once => 1,
+            Sent::Twice => 2,
+        };
+        for work in work.into_iter().cycle().take(times) {
+            world.send(work);
+        }
+    }
+
+    fn ask(&self, world: &mut World, index: usize) -> Answer {
+        let asker = Some(world.invocations[index].id);
+        match world.invocations[index].work {
+            Work::Event(version) => self.transaction(world, asker).open(version),
+            Work::Attempt(target) => self.transaction(world, asker).next(target),
+        }
+    }
+
+    fn transaction<'a>(&'a self, world: &'a mut World, asker: Who) -> Transaction<'a> {
+        Transaction::new(&self.rules, self.is_ordered, world, asker)
+    }
+}
+
+/// The worker of an invocation, if it is at a POST.
+fn zombie(phase: &Phase) -> Option<Zombie> {
+    match phase {
+        Phase::Begun(trial) => Some(Zombie { trial: *trial, reply: None }),
+        Phase::Posted(trial, reply) => Some(Zombie { trial: *trial, reply: Some(*reply) }),
+        Phase::Ready | Phase::Deferred(..) | Phase::Answered(_) => None,
+    }
+}

@@ -1,0 +1,189 @@
+//! The ledger's transactions: what data-service does between begin and commit, with the rules of `domain::ledger`.
+
+use std::time::Duration;
+
+use domain::ledger::{Delivery, Next, State, Step};
+
+use crate::rules::{Bug, Rules};
+use crate::world::{LEASE, Reply, Row, Target, Try, Who, World, Wrong};
+
+/// What a transaction answers.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// To be made now.
+    pub attempt: Option<Try>,
+    /// To be come back to, and successors.
+    pub left: Vec<Target>,
+}
+
+/// One transaction on the ledger.
+pub struct Transaction<'a> {
+    pub rules: &'a Rules,
+    pub is_ordered: bool,
+    pub world: &'a mut World,
+    pub asker: Who,
+    is_durable: bool,
+}
+
+impl<'a> Transaction<'a> {
+    pub fn new(rules: &'a Rules, is_ordered: bool, world: &'a mut World, asker: Who) -> Self {
+        Self { rules, is_ordered, world, asker, is_durable: false }
+    }
+
+    /// Open: routes the event and, where order is wanted, each earlier one that nobody has routed.
+    pub fn open(mut self, version: usize) -> Answer {
+        let lowest = if self.is_ordered { 0 } else { version };
+        let mut answer = Answer::default();
+        for version in lowest..=version {
+            match self.world.ledger[version] {
+                None => self.route(version, &mut answer),
+                Some(row) if row.routed_by == self.asker => {
+                    self.ask(Target { version, era: row.era, claim: 1 }, &mut answer);
+                }
+                Some(_) => {}
+            }
+        }
+        self.commit();
+        answer
+    }
+
+    /// Next.
+    pub fn next(mut self, target: Target) -> Answer {
+        let mut answer = Answer::default();
+        self.ask(target, &mut answer);
+        self.commit();
+        answer
+    }
+
+    /// Record.
+    pub fn record(mut self, trial: Try, reply: Reply) -> Answer {
+        let (target, mut answer) = (trial.target, Answer::default());
+        self.world.is_enabled &= reply != Reply::Gone;
+        let Some(row) = self.world.row(target).copied() else { return answer };
+        let mut before = row.seen_by(None);
+        if self.rules.has(Bug::BeginsAfterThePost) && row.state() == State::Pending && before.attempts < trial.number {
+            before = Delivery { attempts: trial.number, in_flight: Delivery::begun(LEASE).in_flight, ..before };
+        }
+        let step = self.rules.record(before, target.claim, trial.number, reply);
+        self.world.past[target.version].recorded |= reply == Reply::Ok;
+        if reply != Reply::Ok && target.claim != row.stored.claim && step.delivery.state != row.state() {
+            self.world.wrong = Some(Wrong::StaleEnd);
+        }
+        self.is_durable = true;
+        self.store(target, before, &step, &mut answer);
+        self.commit();
+        answer
+    }
+
+    /// The sweep raises a claim by a transition of the ledger's; answers what it sends.
+    pub fn sweep(mut self, version: usize, transition: fn(Delivery) -> Option<Delivery>) -> Option<Target> {
+        let row = self.world.ledger[version].as_mut()?;
+        let mut delivery = transition(row.seen_by(None))?;
+        if self.rules.has(Bug::TakeOverKeepsTheClaim) {
+            delivery.claim = row.stored.claim;
+        }
+        row.store(delivery, None);
+        row.reason = None;
+        self.is_durable = true;
+        self.commit();
+        self.world.target(version)
+    }
+
+    /// The sweep releases what is held behind nobody.
+    pub fn sweep_held(mut self, version: usize) -> Option<Target> {
+        let mut answer = Answer::default();
+        self.release(version, &mut answer);
+        self.is_durable = true;
+        self.commit();
+        answer.left.pop()
+    }
+
+    fn route(&mut self, version: usize, answer: &mut Answer) {
+        let earlier = self.earlier(version);
+        let step = self.rules.open(&earlier, self.world.is_enabled);
+        self.is_durable |= !self.rules.may_be_forgotten(&step);
+        let Step { delivery, reason, next, .. } = step;
+        let era = self.world.era;
+        let row = Row { stored: delivery, flight: None, reason, later: false, routed_by: self.asker, era };
+        let stored = match self.rules.has(Bug::BeginsAfterThePost) {
+            true => Delivery { attempts: 0, in_flight: None, ..delivery },
+            false => delivery,
+        };
+        self.world.ledger[version].insert(row).store(stored, self.asker);
+        if let Next::Attempt { number } = next {
+            self.begins(version);
+            answer.attempt = Some(Try { target: Target { version, era, claim: delivery.claim }, number });
+        }
+        self.world.past[version].was_held |= delivery.state == State::Held;
+    }
+
+    fn ask(&mut self, target: Target, answer: &mut Answer) {
+        let Some(row) = self.world.row(target).copied() else { return };
+        let before = row.seen_by(self.asker);
+        let earlier = self.earlier(target.version);
+        let due_in = Duration::from_secs(if row.later { 5 } else { 0 });
+        let step = self.rules.next(&earlier, before, target.claim, due_in, self.world.is_enabled);
+        self.world.past[target.version].doubts += u8::from(step.closed.is_some());
+        if let Next::Attempt { .. } = step.next {
+            self.begins(target.version);
+            let is_early = match before.in_flight {
+                None => row.later,
+                Some(flight) => !flight.own && flight.lease_left > Duration::ZERO,
+            };
+            if is_early {
+                self.world.wrong = Some(Wrong::TooEarly);
+            }
+        }
+        if step.delivery != before && !self.rules.may_be_forgotten(&step) {
+            self.is_durable = true;
+        }
+        let is_stored = !(self.rules.has(Bug::BeginsAfterThePost) && matches!(step.next, Next::Attempt { .. }));
+        let step = if is_stored { step } else { Step { delivery: before, ..step } };
+        self.store(target, before, &step, answer);
+    }
+
+    /// Writes a step's row, and answers with the successors once the delivery is finished.
+    fn store(&mut self, target: Target, before: Delivery, step: &Step, answer: &mut Answer) {
+        let asker = self.asker;
+        let Some(row) = self.world.ledger[target.version].as_mut() else { return };
+        if step.delivery != before {
+            row.store(step.delivery, asker);
+            row.reason = step.reason;
+            row.later = matches!(step.next, Next::Wait(_));
+        }
+        match step.next {
+            Next::Attempt { number } => answer.attempt = Some(Try { target, number }),
+            Next::Wait(_) => answer.left.push(target),
+            Next::Stop(_) if step.delivery.state.holds_successors() => {}
+            Next::Stop(_) => self.release(target.version + 1, answer),
+        }
+    }
+
+    fn release(&mut self, from: usize, answer: &mut Answer) {
+        let group = self.earlier(self.world.ledger.len());
+        let Some((version, delivery)) = self.rules.release(&group, from) else { return };
+        if let Some(row) = self.world.ledger[version].as_mut() {
+            row.store(delivery, None);
+        }
+        self.is_durable |= !self.rules.has(Bug::OnlyRecordIsDurable);
+        answer.left.extend(self.world.target(version));
+    }
+
+    /// The deliveries that `version` must not overtake.
+    fn earlier(&self, version: usize) -> Vec<Delivery> {
+        let rows = if self.is_ordered { &self.world.ledger[..version] } else { &[] };
+        rows.iter().map_while(|row| row.as_ref()).map(|row| row.seen_by(None)).collect()
+    }
+
+    fn begins(&mut self, version: usize) {
+        if self.is_ordered && !self.world.is_first(version) {
+            self.world.wrong = Some(Wrong::Overtook);
+        }
+    }
+
+    fn commit(&mut self) {
+        if self.is_durable && self.world.durable.is_some() {
+            self.world.durable = Some(self.world.ledger);
+        }
+    }
+}
