@@ -1,6 +1,7 @@
 //! Runs the whole way of an event on one Linux machine: gets the real PostgreSQL, Apache Kafka and Restate, and starts
 //! them and our services as child processes that it can kill, wipe and start again.
 
+pub mod bench;
 pub mod commands;
 pub mod components;
 pub mod demo;

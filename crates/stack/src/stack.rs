@@ -207,6 +207,12 @@ impl Stack {
         running.iter().find(|p| p.name() == name && p.exited().is_none()).map(|p| p.identity().pid)
     }
 
+    /// What runs: names and process numbers, in the order of their start.
+    pub async fn running(&self) -> Vec<(String, u32)> {
+        let running = self.running.lock().await;
+        running.iter().filter(|p| p.exited().is_none()).map(|p| (p.name().to_owned(), p.identity().pid)).collect()
+    }
+
     /// Which port each door has.
     #[must_use]
     pub fn ports(&self) -> &Ports {

@@ -1,5 +1,6 @@
 //! The commands of the binary `stack`.
 
+mod bench;
 mod beside;
 mod demo;
 mod down;
@@ -32,6 +33,8 @@ enum Command {
     Up(up::Up),
     /// Starts everything on free ports, and shows payments on their way to merchants.
     Demo(demo::Demo),
+    /// Measures latency, throughput, CPU time and memory of the whole way, on free ports.
+    Bench(bench::Bench),
     /// Stops a stack, and ends what a launcher that was killed has left behind.
     Down(down::Down),
     /// Starts the components on free ports, runs a command beside them, and stops them.
@@ -63,6 +66,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let done = match command {
         Command::Up(up) => up.run(&setting, &lifecycle, &progress).await,
         Command::Demo(demo) => demo.run(&setting, &lifecycle, &progress).await,
+        Command::Bench(bench) => bench.run(&setting, &lifecycle, &progress).await,
         Command::Down(down) => down.run().await,
         Command::Exec(exec) => exec.run(&setting, &lifecycle, &progress).await,
     };
