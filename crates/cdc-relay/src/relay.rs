@@ -66,6 +66,11 @@ enum Error {
 struct Memory {
     /// The slot was there before: if it is missing now, it is lost.
     slot_seen: bool,
+    /// The last session ended because the slot seemed to be of no use. Once is not enough: a publication that is being
+    /// replaced looks like that for a moment.
+    suspected: bool,
+    /// Where that was: a session that came further has shown that the slot is of use.
+    applied_lsn: Option<u64>,
     /// Why the slot that is there is of no use.
     give_up: Option<String>,
     limit: usize,
@@ -95,8 +100,14 @@ impl Complaint {
 impl Relay {
     /// Relays until the process stops.
     pub async fn run(self, lifecycle: Lifecycle) {
-        let mut memory =
-            Memory { slot_seen: false, give_up: None, limit: self.limit, heartbeat_patience: self.patience.heartbeat };
+        let mut memory = Memory {
+            slot_seen: false,
+            suspected: false,
+            applied_lsn: None,
+            give_up: None,
+            limit: self.limit,
+            heartbeat_patience: self.patience.heartbeat,
+        };
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         let mut complaint = Complaint::default();
         loop {
@@ -108,10 +119,10 @@ impl Relay {
             if lifecycle.is_stopping() {
                 return;
             }
-            self.learn(&error, &mut memory);
             if began_at.elapsed() >= GOOD_LIFE {
                 backoff.reset();
             }
+            self.learn(&error, &mut memory);
             let wait = backoff.next_wait();
             complaint.say(Chain(&error).to_string(), wait);
             if !lifecycle.sleep(wait).await {
@@ -175,8 +186,14 @@ impl Relay {
         } else {
             self.patience.heartbeat
         };
-        if let Error::Session(session::Error::Stream(error)) = error {
-            memory.give_up = error.useless_slot(&self.wanted);
+        if let Error::Session(error) = error {
+            let useless = match error {
+                session::Error::Stream(error) => error.useless_slot(&self.wanted),
+                _ => None,
+            };
+            let suspected = std::mem::replace(&mut memory.suspected, useless.is_some());
+            let reached = std::mem::replace(&mut memory.applied_lsn, self.report.applied_lsn());
+            memory.give_up = useless.filter(|_| suspected && reached == memory.applied_lsn);
         }
         if let Error::Session(session::Error::Refused(Refusal::TooLarge { size })) = error {
             // Kafka's limit is not what we thought. A quarter less, until it fits: a record must never stop the relay.

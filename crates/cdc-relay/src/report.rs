@@ -150,7 +150,6 @@ impl Report {
     }
 
     /// So many records are handed over and not acknowledged.
-    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and nobody has 2^52 records in memory")]
     pub fn outstanding(&self, records: usize) {
         self.meters.outstanding.set(records as f64);
         self.state().outstanding = records;
@@ -166,6 +165,12 @@ impl Report {
         self.state().applied_lsn = Some(lsn);
     }
 
+    /// The position that was acknowledged to PostgreSQL last.
+    #[must_use]
+    pub fn applied_lsn(&self) -> Option<u64> {
+        self.state().applied_lsn
+    }
+
     /// A heartbeat of ours came back.
     pub fn heartbeat(&self, at: Moment) {
         self.state().last_heartbeat_at = Some(at);
@@ -177,7 +182,6 @@ impl Report {
     }
 
     /// What `pg_replication_slots` says.
-    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; bytes beyond 2^52 may be off by a few")]
     pub fn slot(&self, lag_bytes: Option<i64>, retained_bytes: Option<i64>) {
         if let Some(bytes) = lag_bytes {
             self.meters.slot_lag_bytes.set(bytes as f64);

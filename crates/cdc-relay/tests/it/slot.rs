@@ -105,7 +105,7 @@ async fn a_publication_younger_than_the_slots_position_does_not_stop_the_relay_f
         lab.execute("create publication everhook_events for table domain_events").await;
         let url = lab.relay(&[]);
         relaying(&url).await;
-        // Before version 18 PostgreSQL refuses at the first change, and the slot is made anew.
+        // Before version 18 PostgreSQL refuses at the first change, and the slot is made anew; from then on it skips it.
         eventually(Duration::from_secs(20), async || {
             lab.execute("insert into domain_events select 'evt_' || md5(random()::text), 'a', 'a', 'a', 1, 'a', now(), null, null, pg_current_xact_id()").await;
             match lab.records().await.len() {
@@ -114,6 +114,25 @@ async fn a_publication_younger_than_the_slots_position_does_not_stop_the_relay_f
             }
         })
         .await;
+        let version: i32 = lab.ask("select current_setting('server_version_num')").await.unwrap().parse().unwrap();
+        let recreated = if version < 180_000 { 1.0 } else { 0.0 };
+        assert_eq!(metric(&url, "cdc_slot_recreated_total").await, Ok(recreated));
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL and Kafka: scripts/run-tests.sh e2e"]
+async fn a_publication_that_is_replaced_while_the_relay_runs_loses_nothing() {
+    in_lab(async |lab| {
+        let url = lab.relay(&[]);
+        relaying(&url).await;
+        lab.execute(&insert(1)).await;
+        lab.execute("drop publication everhook_events; create publication everhook_events for table domain_events")
+            .await;
+        lab.execute(&insert(2)).await;
+        lab.until_keys(2).await;
+        assert_eq!(metric(&url, "cdc_slot_recreated_total").await, Ok(0.0));
     })
     .await;
 }
