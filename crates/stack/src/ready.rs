@@ -34,6 +34,8 @@ pub enum Ready {
     },
     /// Something answers HTTP/2.
     Http2(u16),
+    /// cdc-relay, at this status, says that it streams: what is committed before it has made its slot is not captured.
+    Streaming(String),
     /// PostgreSQL answers a query.
     Postgres(Box<PgConnectOptions>),
 }
@@ -55,6 +57,15 @@ impl Ready {
             }
             Self::Kafka(probe) => probe.check().await,
             Self::Http2(port) => http2(*port).await,
+            Self::Streaming(status) => {
+                #[derive(serde::Deserialize)]
+                struct Status {
+                    connected: bool,
+                }
+                let status: Status = get(status).await?.json().await.with_context(|| format!("GET {status}"))?;
+                ensure!(status.connected, "it does not stream yet");
+                Ok(())
+            }
             Self::Handlers { port, admin } => {
                 http2(*port).await?;
                 listed(&format!("{admin}/deployments"), &format!("127.0.0.1:{port}"), "the handlers").await?;

@@ -103,6 +103,7 @@ impl Services<'_> {
             "webhook-consumer" => Ready::Handlers { port, admin: self.url(Door::RestateAdmin) },
             // It registers itself only when it is elected.
             "webhook-consumer-2" => Ready::Http2(port),
+            "cdc-relay" => Ready::Streaming(format!("http://{listen}/status")),
             _ => Ready::Http(vec![format!("http://{listen}/health")]),
         };
         Ok((self.spec(name, binary, arguments), ready))
