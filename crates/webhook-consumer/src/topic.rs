@@ -1,7 +1,6 @@
 //! Which topic it is: a topic that was deleted and made again has the same name, but another id.
 
 use std::ffi::{CStr, CString};
-use std::ptr;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -109,7 +108,7 @@ struct Guard<T>(*mut T, unsafe extern "C" fn(*mut T));
 
 impl<T> Drop for Guard<T> {
     fn drop(&mut self) {
-        if self.0 != ptr::null_mut() {
+        if !self.0.is_null() {
             // Safety: the pointer came from librdkafka together with the function that frees it, and is freed once.
             #[expect(unsafe_code, reason = "librdkafka's objects are freed by its functions")]
             unsafe {

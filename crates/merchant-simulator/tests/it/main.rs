@@ -1,5 +1,7 @@
 //! The simulator over real HTTP, on a free port.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod accounts;
 mod arrivals;
 mod moods;

@@ -1,5 +1,7 @@
 //! The witness over real HTTP, against a small fake of the three doors that it knows.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod cli;
 mod fake;
 mod load;
