@@ -20,8 +20,8 @@ step() { echo "== $*" >&2; }
 unit() {
     step "format" && cargo fmt --all -- --check
     step "lints" && cargo clippy --workspace --all-targets --quiet -- -D warnings
-    step "unit tests" && cargo test --workspace --lib --bins --quiet
-    step "the ledger's model and the house's rules" && cargo test --package domain --package chassis --tests --quiet
+    step "unit tests, the ledger's model, the house's rules" &&
+        cargo test --workspace --quiet --lib --bins --test model --test house
 }
 
 e2e() {

@@ -27,15 +27,20 @@ use verifier::verdict::{self, Verdict, Witness};
 
 const ANSWER: Duration = Duration::from_secs(60);
 
+/// One pipeline at a time: two cores carry one, and some tests look at the clock.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// A running pipeline on free ports, gone when it is dropped.
 struct Lab {
     stack: Stack,
     scratch: Scratch,
+    _turn: tokio::sync::MutexGuard<'static, ()>,
 }
 
 impl Lab {
     /// Everything is up; `settings` are environment variables of our services.
     async fn start(settings: &[(&str, &str)]) -> Self {
+        let turn = TURN.lock().await;
         let progress = Progress::silent();
         let cache = Cache::choose(std::env::var_os("EVERHOOK_CACHE_DIR").map(Into::into)).unwrap();
         let components = components::all(&cache, &Installed::from_environment(), &progress).await.unwrap();
@@ -46,7 +51,7 @@ impl Lab {
         if let Err(error) = stack.start_all().await {
             panic!("{error:#}; the logs are in {}", scratch.keep_logs().display());
         }
-        Self { stack, scratch }
+        Self { stack, scratch, _turn: turn }
     }
 
     fn url(&self, door: Door) -> Url {
