@@ -14,6 +14,9 @@ use super::table::Table;
 use super::usage::{Cost, is_harness};
 use crate::hops::ms;
 
+/// More of the machine's time than this must not go to others, the kernel's own threads among them.
+const QUIET: f64 = 0.1;
+
 /// Everything that was measured.
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -42,7 +45,7 @@ impl Report {
     /// not met are no failure: they are said.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        [&self.unloaded, &self.one_merchant, &self.many_merchants].into_iter().all(Phase::is_well)
+        self.phases().into_iter().all(Phase::is_well)
     }
 
     /// As one JSON object.
@@ -58,6 +61,10 @@ impl Report {
             report: &'a Report,
         }
         serde_json::to_string(&WithGoals { well: self.is_well(), goals: goals::goals(self), report: self })
+    }
+
+    fn phases(&self) -> [&Phase; 3] {
+        [&self.unloaded, &self.one_merchant, &self.many_merchants]
     }
 
     fn full_loads(&self) -> [&Phase; 2] {
@@ -78,6 +85,15 @@ impl Report {
         writeln!(f, "{}.\n", versions.join("; "))?;
         if *debug_build {
             writeln!(f, "**Built without optimisation: these figures say nothing.**\n")?;
+        }
+        let noise = self.phases().map(|phase| phase.cost.noise(*cores)).into_iter().fold(0.0, f64::max);
+        if noise > QUIET {
+            writeln!(
+                f,
+                "**The machine was not quiet: something else took up to {:.0} % of its time. Rates and latencies are \
+                 better\nwithout that; the CPU time for each delivery hardly changes.**\n",
+                noise * 100.0
+            )?;
         }
         writeln!(
             f,
@@ -168,7 +184,7 @@ impl Report {
 
     fn memory(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "## Memory\n\nMiB at the end of each phase, shared pages counted once (PSS).\n")?;
-        let phases = [&self.unloaded, &self.one_merchant, &self.many_merchants];
+        let phases = self.phases();
         let mut table = Table::new(&["", &phases[0].name, &phases[1].name, &phases[2].name]);
         let mut names: Vec<&(String, u64)> = phases[1].memory.iter().collect();
         names.sort_by_key(|(name, bytes)| (is_harness(name), std::cmp::Reverse(*bytes)));

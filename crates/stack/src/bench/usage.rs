@@ -115,6 +115,13 @@ impl Cost {
     pub fn delivering_cpu_s(&self) -> f64 {
         self.cpu_s.iter().filter(|(name, _)| !is_harness(name)).map(|(_, cpu_s)| cpu_s).sum()
     }
+
+    /// How much of the machine's time something else has taken: 1 is all of it.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "no machine has 2^52 cores")]
+    pub fn noise(&self, cores: usize) -> f64 {
+        (self.others_cpu_s + self.stolen_cpu_s) / (self.seconds * cores as f64)
+    }
 }
 
 /// Whether a process stands for users or merchants.
