@@ -1,4 +1,4 @@
-//! Kafka as a [`Sink`](crate::sink::Sink): the topic is there, and an idempotent producer writes to it.
+//! Kafka as a [`Sink`](crate::sink::Sink): the topic is there, and a producer writes to it.
 
 mod producer;
 mod settings;
@@ -71,7 +71,7 @@ pub struct Connection {
 /// Makes sure that the topic exists, then connects a producer that is new in every respect.
 ///
 /// A producer never outlives a loss of all brokers: what comes back may be a broker with an empty disk, to which the
-/// old one's leader epochs and producer id mean something else.
+/// old one's leader epochs mean something else.
 ///
 /// # Errors
 /// If Kafka does not answer, or refuses.

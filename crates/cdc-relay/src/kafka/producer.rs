@@ -1,4 +1,4 @@
-//! The idempotent producer.
+//! The producer.
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;

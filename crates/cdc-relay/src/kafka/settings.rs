@@ -52,12 +52,11 @@ pub enum SettingsError {
 }
 
 /// What is fixed, because the relay's promises rest on it.
-const FIXED: [&str; 14] = [
+const FIXED: [&str; 13] = [
     "bootstrap.servers",
     "metadata.broker.list",
     "acks",
     "request.required.acks",
-    "enable.idempotence",
     "transactional.id",
     "partitioner",
     "message.timeout.ms",
@@ -134,14 +133,26 @@ impl Settings {
 
     /// For the producer. A record is retried without end and in order: only what no retry can heal is ever refused,
     /// and then the relay starts again from the slot's position.
+    ///
+    /// One request at a time keeps the order over a retry, and Kafka serves a connection's requests one by one anyway:
+    /// what comes meanwhile becomes the next batch. librdkafka's idempotence would add that a retry after a lost
+    /// answer repeats nothing, which consumers must bear from us in any case. It costs more than all the rest: with
+    /// five records of a partition under way its thread polls without pause until the answer comes. Who wants it sets
+    /// enable.idempotence=true.
     pub(super) fn producer(&self, largest_batch_bytes: usize, most_records: usize) -> ClientConfig {
         let mut config = self.client();
-        if !self.properties.contains_key("linger.ms") {
-            config.set("linger.ms", "0");
+        // Both have a second name, and the last one set would win.
+        for (name, also, value) in [
+            ("linger.ms", "queue.buffering.max.ms", "0"),
+            ("max.in.flight.requests.per.connection", "max.in.flight", "1"),
+        ] {
+            if !self.properties.contains_key(name) && !self.properties.contains_key(also) {
+                config.set(name, value);
+            }
         }
         for (name, value) in [
             ("acks", "all"),
-            ("enable.idempotence", "true"),
+            ("message.send.max.retries", "2147483647"),
             ("partitioner", "murmur2_random"),
             ("message.timeout.ms", "0"),
             // A topic that is gone is noticed soon, and made again.
