@@ -9,33 +9,40 @@ use std::process::{Command, Stdio};
 use rustix::process::Signal;
 use serde_json::Value;
 use stack::process::identity::Identity;
+use tokio::sync::MutexGuard;
+
+use super::pipeline::TURN;
 
 const STACK: &str = env!("CARGO_BIN_EXE_stack");
 
 /// A folder for temporary files of its own, in which everything that stays behind is seen.
-struct Temporary(PathBuf);
+struct Temporary {
+    folder: PathBuf,
+    _turn: MutexGuard<'static, ()>,
+}
 
 impl Temporary {
     fn new(name: &str) -> Self {
+        let turn = TURN.blocking_lock();
         let folder = std::env::temp_dir().join(format!("everhook-{name}-{}", std::process::id()));
         std::fs::create_dir(&folder).unwrap();
-        Self(folder)
+        Self { folder, _turn: turn }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(STACK);
-        command.args(arguments).env("TMPDIR", &self.0);
+        command.args(arguments).env("TMPDIR", &self.folder);
         command
     }
 
     fn left_behind(&self) -> Vec<PathBuf> {
-        std::fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path()).collect()
+        std::fs::read_dir(&self.folder).unwrap().map(|entry| entry.unwrap().path()).collect()
     }
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 

@@ -28,7 +28,7 @@ use verifier::verdict::{self, Verdict, Witness};
 const ANSWER: Duration = Duration::from_secs(60);
 
 /// One pipeline at a time: two cores carry one, and some tests look at the clock.
-static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+pub(super) static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// A running pipeline on free ports, gone when it is dropped.
 struct Lab {
