@@ -31,9 +31,7 @@ pub struct Arguments {
 enum Command {
     /// Starts everything on the documented ports and stays until ctrl-C; the data is kept.
     Up(up::Up),
-    /// Starts everything on free ports, and shows payments on their way to merchants.
     Demo(demo::Demo),
-    /// Measures latency, throughput, CPU time and memory of the whole way, on free ports.
     Bench(bench::Bench),
     /// Stops a stack, and ends what a launcher that was killed has left behind.
     Down(down::Down),
