@@ -6,7 +6,7 @@ use domain::ledger::State;
 use crate::world::{Phase, Reply, Row, Work, World, Zombie};
 
 /// Compared from the front.
-pub fn rank(world: &World) -> [i32; 9] {
+pub fn rank(world: &World) -> [i32; 10] {
     let rows = || world.ledger.iter().flatten();
     let sum = |of: fn(&Row) -> i32| rows().map(of).sum::<i32>();
     let unrouted = (0..world.ledger.len()).filter(|version| {
@@ -33,7 +33,15 @@ pub fn rank(world: &World) -> [i32; 9] {
         sum(|row| i32::from(row.flight.is_none())),
         sum(|row| i32::from(row.flight.is_some_and(|flight| flight.lapsed)) + i32::from(!row.later)),
         -(unrouted + phases + zombies),
+        -owners(world),
     ]
+}
+
+/// How many invocations the ledger names that have not ended: a wait ends one, and its continuation is another.
+fn owners(world: &World) -> i32 {
+    let rows = world.ledger.iter().chain(world.durable.iter().flatten()).flatten();
+    let named = rows.flat_map(|row| [row.routed_by, row.flight.and_then(|flight| flight.owner)]);
+    named.flatten().count() as i32
 }
 
 /// How many 410s are answered and will be recorded: each disables the endpoint.
