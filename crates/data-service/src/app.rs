@@ -1,18 +1,21 @@
 //! What the handlers share, and the routes.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use chassis::batch::Batcher;
 use chassis::token::require_token;
-use chassis::{Lifecycle, Token};
+use chassis::{Lifecycle, Problem, Token};
 use domain::protocol::{Answer, Ask, Open, Opened, Recorded};
-use store::{Durability, PgPool};
+use store::kept::KeptConnections;
+use store::{Durability, PgPool, Statements};
 
 use crate::config::Serve;
+use crate::internal::HandedOut;
 use crate::keyring::{self, Keyring};
 use crate::{internal, payload};
 
@@ -34,16 +37,59 @@ pub struct Patience {
     pub sweep_limit: i64,
 }
 
+/// The database's connections, by what they are for.
+pub struct Pools {
+    /// For what is rare, of any kind; commits wait for the disk.
+    pub rare: PgPool,
+    /// For results, by key; commits wait for the disk.
+    pub recording: PgPool,
+    /// For what opens and begins, by key; commits wait for nothing: a power cut costs a repeat, never a loss.
+    pub fast: PgPool,
+}
+
+impl Pools {
+    /// Shares out so many connections, at least 3; `connect` makes each pool.
+    ///
+    /// # Errors
+    /// What `connect` says.
+    pub fn share<E>(
+        connections: u32,
+        connect: impl Fn(u32, Durability, Statements) -> Result<PgPool, E>,
+    ) -> Result<Self, E> {
+        let rare = (connections / 5).max(1);
+        let recording = (connections.saturating_sub(rare) / 2).max(1);
+        let fast = connections.saturating_sub(rare + recording).max(1);
+        Ok(Self {
+            rare: connect(rare, Durability::Durable, Statements::Any)?,
+            recording: connect(recording, Durability::Durable, Statements::Lookups)?,
+            fast: connect(fast, Durability::Fast, Statements::Lookups)?,
+        })
+    }
+}
+
 /// The effects: the database, the keys.
 pub struct Core {
-    /// Commits wait for the disk.
-    pub durable: PgPool,
-    /// Commits wait for nothing: a power cut costs a repeat, never a loss.
-    pub fast: PgPool,
-    /// Opens and seals signing secrets.
-    pub keyring: Keyring,
-    /// When things are overdue.
-    pub patience: Patience,
+    pub(crate) rare: PgPool,
+    pub(crate) recording: KeptConnections,
+    pub(crate) fast: KeptConnections,
+    pub(crate) keyring: Keyring,
+    pub(crate) patience: Patience,
+    pub(crate) handed_out: Mutex<HandedOut>,
+}
+
+impl Core {
+    /// The effects over these pools.
+    #[must_use]
+    pub fn new(pools: Pools, keyring: Keyring, patience: Patience) -> Self {
+        Self {
+            rare: pools.rare,
+            recording: KeptConnections::all_of(pools.recording),
+            fast: KeptConnections::all_of(pools.fast),
+            keyring,
+            patience,
+            handed_out: Mutex::default(),
+        }
+    }
 }
 
 /// What the handlers share.
@@ -76,23 +122,22 @@ impl App {
     /// If a file can't be read, or the database URL can't be used.
     pub fn new(flags: &Serve, lifecycle: &Lifecycle) -> Result<Self, Error> {
         let url = flags.database.url_with_password().map_err(Error::Password)?;
-        let connections = flags.database.database_connections;
-        let pool = |share: u32, durability| {
-            store::connect(url.as_str(), share, "data-service", durability).map_err(Error::Pool)
+        let pools = Pools::share(flags.database.database_connections, |share, durability, statements| {
+            let connect = match statements {
+                Statements::Any => store::connect,
+                Statements::Lookups => store::connect_for_lookups,
+            };
+            connect(url.as_str(), share, "data-service", durability).map_err(Error::Pool)
+        })?;
+        let patience = Patience {
+            unrouted: flags.unrouted_after,
+            overtaken: flags.overtaken_after,
+            overdue: flags.overdue_after,
+            lease_margin: flags.lease_margin,
+            sweep_limit: i64::from(flags.sweep_limit),
         };
-        let core = Core {
-            durable: pool(connections.div_ceil(2), Durability::Durable)?,
-            fast: pool((connections / 2).max(1), Durability::Fast)?,
-            keyring: Keyring::from_file(&flags.key_file).map_err(Error::Keys)?,
-            patience: Patience {
-                unrouted: flags.unrouted_after,
-                overtaken: flags.overtaken_after,
-                overdue: flags.overdue_after,
-                lease_margin: flags.lease_margin,
-                sweep_limit: i64::from(flags.sweep_limit),
-            },
-        };
-        Ok(Self::over(core, lifecycle))
+        let keyring = Keyring::from_file(&flags.key_file).map_err(Error::Keys)?;
+        Ok(Self::over(Core::new(pools, keyring, patience), lifecycle))
     }
 
     /// Starts the batches over these effects.
@@ -125,5 +170,7 @@ pub fn router(app: App, consumer: Token, portal: Token) -> Router {
     let for_portal = Router::new()
         .route("/internal/secrets", post(internal::secrets::post))
         .layer(from_fn_with_state(portal, require_token));
-    for_consumer.merge(for_portal).with_state(app)
+    let other_method =
+        async || Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path knows other methods");
+    for_consumer.merge(for_portal).method_not_allowed_fallback(other_method).with_state(app)
 }

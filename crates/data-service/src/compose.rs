@@ -1,11 +1,14 @@
 //! Makes the signed request of an attempt: the object as it is now, in the body that merchants know.
 
 use domain::ids::EventId;
+use domain::payment::Payment;
 use domain::signature::Secret;
 use domain::time::Timestamp;
 use domain::webhook::{Body, Request};
-use serde_json::value::RawValue;
-use store::ledger::{Endpoint, Event};
+use serde::Deserialize as _;
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Value, json};
+use store::ledger::{Endpoint, Event, Object};
 
 use crate::keyring::Keyring;
 
@@ -21,6 +24,14 @@ pub enum Error {
         event_id: String,
         /// Why.
         source: serde_json::Error,
+    },
+    /// The object's row says what this program does not know.
+    #[error("{event_id} has an object that means nothing to this program, which is older than the schema: {row}")]
+    Object {
+        /// The event.
+        event_id: String,
+        /// What the row says.
+        row: String,
     },
     /// The database holds an id that is none.
     #[error("reading the id of {event_id}")]
@@ -42,6 +53,11 @@ pub fn secrets(keyring: &Keyring, endpoint: &Endpoint) -> Vec<Secret> {
         }
     };
     endpoint.secrets.iter().filter_map(open).collect()
+}
+
+/// Whether a request to the endpoint could be signed. What can't be opened was told when it was parked for.
+pub fn has_secret(keyring: &Keyring, endpoint: &Endpoint) -> bool {
+    endpoint.secrets.iter().any(|secret| keyring.open(&secret.key_id, &secret.ciphertext).is_ok())
 }
 
 /// The signed request for an event to an endpoint, as of the moment at which the event was read.
@@ -67,7 +83,13 @@ fn body(event: &Event) -> Result<String, Error> {
     let unwritable = |source| Error::Body { event_id: event.event_id.clone(), source };
     let event_id: EventId =
         event.event_id.parse().map_err(|source| Error::Id { event_id: event.event_id.clone(), source })?;
-    let (data, object_version) = data(event).map_err(unwritable)?;
+    let (data, object_version) = match &event.object {
+        Object::Payment(payment) => (to_raw_value(payment).map_err(unwritable)?, payment.version),
+        Object::Deleted(snapshot) => (deleted(event, snapshot.as_ref()).map_err(unwritable)?, event.object_version),
+        Object::Unreadable(row) => {
+            return Err(Error::Object { event_id: event.event_id.clone(), row: row.clone() });
+        }
+    };
     let body = Body {
         event_type: &event.event_type,
         timestamp: event.occurred_at.into(),
@@ -80,12 +102,16 @@ fn body(event: &Event) -> Result<String, Error> {
     serde_json::to_string(&body).map_err(unwritable)
 }
 
-/// The payment as it is now; a deleted one as it was committed, marked as deleted.
-fn data(event: &Event) -> Result<(Box<RawValue>, i64), serde_json::Error> {
-    if let Some(payment) = &event.payment {
-        return Ok((serde_json::value::to_raw_value(payment)?, payment.version));
-    }
-    let mut object = event.snapshot.clone().unwrap_or_else(|| serde_json::json!({ "payment_id": event.object_id }));
+/// A deleted payment as it was committed, in the form that merchants know, and marked.
+fn deleted(event: &Event, snapshot: Option<&Value>) -> Result<Box<RawValue>, serde_json::Error> {
+    let mut object = match snapshot {
+        None => json!({ "payment_id": event.object_id }),
+        // The database writes moments in another form.
+        Some(snapshot) => match Payment::deserialize(snapshot) {
+            Ok(payment) => serde_json::to_value(payment)?,
+            Err(_) => snapshot.clone(),
+        },
+    };
     object["deleted"] = true.into();
-    Ok((serde_json::value::to_raw_value(&object)?, event.object_version))
+    to_raw_value(&object)
 }

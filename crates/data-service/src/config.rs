@@ -84,8 +84,8 @@ impl Serve {
     pub fn validate(&self) -> anyhow::Result<()> {
         ensure!(self.sweep_limit > 0, "--sweep-limit must be at least 1");
         ensure!(
-            self.database.database_connections >= 2,
-            "--database-connections must be at least 2: one for the fast commits, one for the durable ones"
+            self.database.database_connections >= 3,
+            "--database-connections must be at least 3: for the fast commits, for the durable ones, and for the rest"
         );
         Ok(())
     }

@@ -1,14 +1,20 @@
 //! The ledger protocol: what webhook-consumer may ask, and what the portal may.
 
 use std::collections::HashSet;
+use std::future::Future;
 use std::hash::Hash;
+use std::time::Duration;
 
+mod first_time;
+mod handed_out;
 pub mod next;
 pub mod open;
 pub mod overdue;
 pub mod parked_records;
 pub mod record;
 pub mod secrets;
+
+pub use handed_out::HandedOut;
 
 /// A parked record carries its bytes in base64; Kafka's limit is about 1 MiB.
 pub const MOST_BODY_BYTES: usize = 16 * 1024 * 1024;
@@ -20,6 +26,31 @@ fn firsts<T, K: Hash + Eq>(items: &[T], key: impl Fn(&T) -> K) -> Vec<bool> {
     items.iter().map(|item| seen.insert(key(item))).collect()
 }
 
-fn millis(duration: std::time::Duration) -> i64 {
+/// A batch is given up before its callers give up, after 10 s: a database that has fallen silent must not hold the
+/// lanes for ever.
+const BATCH_PATIENCE: Duration = Duration::from_secs(8);
+
+/// A batch has no answers; each of its items fails and comes again.
+#[derive(Debug, thiserror::Error)]
+enum Unanswered {
+    #[error("the database refused")]
+    Refused(#[source] store::Error),
+    #[error("the database gave no answer for {BATCH_PATIENCE:?}")]
+    Silent,
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, store::Error>>) -> Result<T, Unanswered> {
+    match tokio::time::timeout(BATCH_PATIENCE, work).await {
+        Ok(done) => done.map_err(Unanswered::Refused),
+        Err(_) => Err(Unanswered::Silent),
+    }
+}
+
+/// The text as PostgreSQL can hold it, which knows no NUL: one item must not fail its batch again and again.
+fn storable(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+}
+
+fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

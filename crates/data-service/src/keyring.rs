@@ -60,8 +60,18 @@ pub enum Error {
 
 impl Keyring {
     /// Reads the key file.
+    ///
+    /// # Errors
+    /// If it can't be read, or a line is no key.
     pub fn from_file(path: &Path) -> Result<Self, Error> {
-        let text = read_trimmed(path).map_err(Error::File)?;
+        Self::from_text(&read_trimmed(path).map_err(Error::File)?)
+    }
+
+    /// The keys of a key file's text.
+    ///
+    /// # Errors
+    /// If a line is no key, or there is none.
+    pub fn from_text(text: &str) -> Result<Self, Error> {
         let mut current = None;
         let mut ciphers = HashMap::new();
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
@@ -76,6 +86,9 @@ impl Keyring {
     }
 
     /// Encrypts a secret with the current key. `nonce` must be fresh.
+    ///
+    /// # Errors
+    /// If it can't be encrypted; nobody knows how that could be.
     pub fn seal(&self, secret: &Secret, nonce: [u8; NONCE_BYTES]) -> Result<Sealed, Error> {
         let cipher = self.ciphers.get(&self.current).ok_or(Error::Sealing)?;
         let payload = Payload { msg: secret.expose_bytes(), aad: CONTEXT };
@@ -84,6 +97,9 @@ impl Keyring {
     }
 
     /// Decrypts a secret.
+    ///
+    /// # Errors
+    /// If the key is not at hand, or the ciphertext was not made with it.
     pub fn open(&self, key_id: &str, ciphertext: &[u8]) -> Result<Secret, Error> {
         let cipher = self.ciphers.get(key_id).ok_or_else(|| Error::NoKey { key_id: key_id.to_owned() })?;
         let opening = || Error::Opening { key_id: key_id.to_owned() };
@@ -98,35 +114,29 @@ impl Keyring {
 mod tests {
     use super::*;
 
-    fn keyring(name: &str, lines: &[u8]) -> Result<Keyring, Error> {
-        let path = std::env::temp_dir().join(format!("everhook-keyring-{}-{name}", std::process::id()));
-        let text: Vec<String> = lines.iter().map(|byte| STANDARD.encode([*byte; 32])).collect();
-        std::fs::write(&path, text.join("\n")).unwrap();
-        let keyring = Keyring::from_file(&path);
-        std::fs::remove_file(&path).unwrap();
-        keyring
+    fn keyring(keys: &[u8]) -> Keyring {
+        let lines: Vec<String> = keys.iter().map(|byte| STANDARD.encode([*byte; 32])).collect();
+        Keyring::from_text(&lines.join("\n")).unwrap()
     }
 
     #[test]
     fn a_secret_survives_a_change_of_keys_while_the_old_one_is_kept() {
         let secret = Secret::from_bytes(&[7; 32]).unwrap();
-        let sealed = keyring("old", &[1]).unwrap().seal(&secret, [9; NONCE_BYTES]).unwrap();
+        let sealed = keyring(&[1]).seal(&secret, [9; NONCE_BYTES]).unwrap();
         assert!(!sealed.ciphertext.windows(8).any(|w| w == [7; 8]), "the secret is in the ciphertext");
-        let rotated = keyring("both", &[2, 1]).unwrap();
+        let rotated = keyring(&[2, 1]);
         assert_eq!(rotated.open(&sealed.key_id, &sealed.ciphertext).unwrap(), secret);
         let mut changed = sealed.ciphertext.clone();
         changed[30] ^= 1;
         assert!(matches!(rotated.open(&sealed.key_id, &changed), Err(Error::Opening { .. })));
-        let without = keyring("new", &[2]).unwrap();
+        assert!(matches!(rotated.open(&sealed.key_id, &changed[..10]), Err(Error::Opening { .. })));
+        let without = keyring(&[2]);
         assert!(matches!(without.open(&sealed.key_id, &sealed.ciphertext), Err(Error::NoKey { .. })));
     }
 
     #[test]
     fn a_line_that_is_no_key_is_named() {
-        let path = std::env::temp_dir().join(format!("everhook-keyring-{}-bad", std::process::id()));
-        std::fs::write(&path, format!("{}\nshort\n", STANDARD.encode([1; 32]))).unwrap();
-        let error = Keyring::from_file(&path).err().unwrap();
-        std::fs::remove_file(&path).unwrap();
+        let error = Keyring::from_text(&format!("{}\nshort\n", STANDARD.encode([1; 32]))).err().unwrap();
         assert!(matches!(error, Error::Key { line: 2 }), "{error}");
     }
 }

@@ -15,7 +15,7 @@ pub fn start(lifecycle: &Lifecycle, app: App) {
     let own = lifecycle.clone();
     lifecycle.spawn(async move {
         loop {
-            match store::schema::ensure_partitions(&app.core.durable).await {
+            match store::schema::ensure_partitions(&app.core.rare).await {
                 Ok(0) => {}
                 Ok(made) => tracing::info!(made, "made partitions ahead of time"),
                 Err(error) => tracing::error!(error = %Chain(&error), "partitions could not be made ahead of time"),

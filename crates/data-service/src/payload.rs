@@ -22,7 +22,7 @@ pub struct Payload {
 /// 404 if there is no such payment.
 pub async fn get(State(app): State<App>, Path(payment_id): Path<String>) -> Result<Json<Payload>, Problem> {
     let payment_id: PaymentId = payment_id.parse().map_err(|error| Problem::not_found(format!("{error}")))?;
-    match store::payload::payment(&app.core.durable, payment_id).await {
+    match store::payload::payment(&app.core.rare, payment_id).await {
         Ok(Some((payment, observed_at))) => Ok(Json(Payload { payment, observed_at: observed_at.into() })),
         Ok(None) => Err(Problem::not_found(format!("there is no payment {payment_id}"))),
         Err(error) => {

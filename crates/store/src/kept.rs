@@ -23,7 +23,7 @@ pub struct KeptConnections(Arc<Kept>);
 struct Kept {
     pool: PgPool,
     idle: Mutex<Vec<PoolConnection<Postgres>>>,
-    /// Invariant: with a permit in hand, either a connection is idle here or the pool has one that nobody may keep.
+    /// Invariant: with a permit in hand, either a connection is idle here or the pool has one, soon at the latest.
     permits: Semaphore,
     may_keep: bool,
 }
@@ -45,6 +45,13 @@ impl KeptConnections {
         let permits = if may_keep { most - LEFT_TO_THE_POOL } else { most };
         let permits = Semaphore::new(usize::try_from(permits).unwrap_or(Semaphore::MAX_PERMITS));
         Self(Arc::new(Kept { pool, idle: Mutex::default(), permits, may_keep }))
+    }
+
+    /// As [`KeptConnections::of`], but every connection may be kept: for a pool that nobody else uses.
+    #[must_use]
+    pub fn all_of(pool: PgPool) -> Self {
+        let permits = usize::try_from(pool.options().get_max_connections()).unwrap_or(Semaphore::MAX_PERMITS);
+        Self(Arc::new(Kept { pool, idle: Mutex::default(), permits: Semaphore::new(permits), may_keep: true }))
     }
 
     /// A connection that was kept, or a new one; waits while as many as may be are in use.

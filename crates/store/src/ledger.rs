@@ -2,6 +2,9 @@
 //!
 //! Rows are read without a lock, the transition is computed, and the write is guarded by what was read:
 //! a row that changed meanwhile is not written, and its caller asks again.
+//!
+//! Statements on many keys say the lowest and the highest of them, too: a plan that is made once for all values prunes
+//! partitions by these two alone. They write in the order of the keys, so that no two of them wait for each other.
 
 use time::OffsetDateTime;
 
@@ -12,12 +15,19 @@ mod parked;
 mod steps;
 mod sweep;
 
-pub use events::{Endpoint, Event, Secret, endpoints_of, events};
-pub use open::{NewDelivery, Route, route};
-pub use overdue::{overdue, resumable};
+pub use events::{Endpoint, Event, Object, Secret, endpoints_of, events};
+pub use open::{NewDelivery, Route, Routed, route, routed};
+pub use overdue::{endpoints_with_parked, overdue, parked_at};
 pub use parked::{NewParkedRecord, park_record, recovered_events, resolve_recovered};
 pub use steps::{Guard, LoggedAttempt, Seen, StepRow, deliveries, write_steps};
 pub use sweep::{Sweep, advance_sweep, read_sweep, take_lease, unrouted};
 
 /// A moment as the database has it.
 pub type Moment = OffsetDateTime;
+
+/// The lowest and the highest of some ids; two empty texts if there is none.
+fn bounds(ids: &[String]) -> (&str, &str) {
+    let lowest = ids.iter().min().map_or("", String::as_str);
+    let highest = ids.iter().max().map_or("", String::as_str);
+    (lowest, highest)
+}

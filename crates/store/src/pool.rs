@@ -1,4 +1,4 @@
-//! Connections, and how durable their commits are.
+//! Connections: how durable their commits are, and how their statements are planned.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -16,22 +16,69 @@ pub enum Durability {
     Fast,
 }
 
+/// What the statements on a pool's connections are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Statements {
+    /// Of any kind: PostgreSQL plans them as it finds best.
+    Any,
+    /// Look-ups by key: each is planned once for a connection, and none waits long for a lock.
+    ///
+    /// Planning for the values at hand costs two to three times as much as the look-up, since the ledger's tables have
+    /// a partition for each day. A plan for all values prunes partitions when it runs, if the statement bounds the
+    /// keys. Invariant: it was perhaps made when today's partition was empty, so it must use the index nevertheless.
+    Lookups,
+}
+
 /// A pool that connects when it is first used. `url` may carry a password: it is never printed.
 ///
 /// # Errors
 /// If the URL has options that are not known.
 pub fn connect(url: &str, connections: u32, service: &str, durability: Durability) -> Result<PgPool, Error> {
+    Ok(connect_with(options(url, service)?, connections, durability, Statements::Any))
+}
+
+/// As [`connect`], for statements that are all look-ups by key.
+///
+/// # Errors
+/// If the URL has options that are not known.
+pub fn connect_for_lookups(
+    url: &str,
+    connections: u32,
+    service: &str,
+    durability: Durability,
+) -> Result<PgPool, Error> {
+    Ok(connect_with(options(url, service)?, connections, durability, Statements::Lookups))
+}
+
+/// As [`connect`], with options that no URL has to carry.
+#[must_use]
+pub fn connect_with(
+    options: PgConnectOptions,
+    connections: u32,
+    durability: Durability,
+    statements: Statements,
+) -> PgPool {
     let synchronous_commit = match durability {
         Durability::Durable => "on",
         Durability::Fast => "off",
     };
-    let options = PgConnectOptions::from_str(url)
-        .map_err(Error::doing("reading the database URL"))?
-        .application_name(service)
-        .options([("synchronous_commit", synchronous_commit), ("timezone", "UTC"), ("jit", "off")]);
-    Ok(PgPoolOptions::new()
+    let options = options.options([("synchronous_commit", synchronous_commit), ("timezone", "UTC"), ("jit", "off")]);
+    let options = match statements {
+        Statements::Any => options,
+        Statements::Lookups => options.options([
+            ("plan_cache_mode", "force_generic_plan"),
+            ("enable_seqscan", "off"),
+            ("lock_timeout", "2s"),
+        ]),
+    };
+    PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(5))
         .test_before_acquire(false)
-        .connect_lazy_with(options))
+        .connect_lazy_with(options)
+}
+
+fn options(url: &str, service: &str) -> Result<PgConnectOptions, Error> {
+    let options = PgConnectOptions::from_str(url).map_err(Error::doing("reading the database URL"))?;
+    Ok(options.application_name(service))
 }

@@ -14,27 +14,24 @@ use domain::protocol::{Answer, Ask, Attempt, Later};
 use domain::schedule::Schedule;
 use domain::signature::Secret;
 use futures_util::future::join_all;
+use store::kept::KeptConnections;
 use store::ledger::{Endpoint, Event, Guard, LoggedAttempt, Seen, StepRow};
 use uuid::Uuid;
 
-use super::{firsts, millis};
+use super::{firsts, in_time, millis, storable};
 use crate::app::{App, Core};
 use crate::compose;
 
 /// One answer for each item, in order.
 pub async fn post(State(app): State<App>, JsonBody(items): JsonBody<Vec<Ask>>) -> Json<Vec<Answer>> {
-    let calls = items.into_iter().map(|item| app.asks.call(item));
+    let storable = |item: Ask| Ask { invocation_id: storable(item.invocation_id), ..item };
+    let calls = items.into_iter().map(|item| app.asks.call(storable(item)));
     Json(join_all(calls).await.into_iter().map(|answer| answer.unwrap_or(Answer::Failed)).collect())
 }
 
-/// Answers a batch.
-pub async fn run(core: Arc<Core>, items: Vec<Ask>) -> Vec<Answer> {
-    advance(&core, &items).await
-}
-
 /// Answers a batch. A failure of the database fails all of it; each item is then asked for again.
-pub async fn advance(core: &Core, items: &[Ask]) -> Vec<Answer> {
-    match steps(core, items).await {
+pub async fn run(core: Arc<Core>, items: Vec<Ask>) -> Vec<Answer> {
+    match in_time(steps(&core, &items)).await {
         Ok(answers) => answers,
         Err(error) => {
             tracing::warn!(error = %Chain(&error), items = items.len(), "attempts could not be begun");
@@ -50,17 +47,19 @@ pub struct Known {
 }
 
 /// Reads deliveries with their endpoints.
-pub async fn read(pool: &store::PgPool, delivery_ids: &[String]) -> Result<Known, store::Error> {
-    let seen = store::ledger::deliveries(pool, delivery_ids).await?;
+pub async fn read(connections: &KeptConnections, delivery_ids: &[String]) -> Result<Known, store::Error> {
+    let seen = store::ledger::deliveries(connections, delivery_ids).await?;
     let endpoint_ids: Vec<String> = seen.iter().map(|d| d.endpoint_id.clone()).collect();
-    let endpoints = store::ledger::endpoints_of(pool, &[], &endpoint_ids).await?;
+    let endpoints = store::ledger::endpoints_of(connections, &[], &endpoint_ids).await?;
     Ok(Known {
         seen: seen.into_iter().map(|d| (d.delivery_id.clone(), d)).collect(),
         endpoints: endpoints.into_iter().map(|e| (e.endpoint_id.clone(), e)).collect(),
     })
 }
 
-async fn steps(core: &Core, items: &[Ask]) -> Result<Vec<Answer>, store::Error> {
+/// Takes the next step of each delivery. One that changes between the read and the write is answered `failed`, and
+/// nothing is begun for it.
+pub async fn steps(core: &Core, items: &[Ask]) -> Result<Vec<Answer>, store::Error> {
     let ids: Vec<String> = items.iter().map(|item| item.delivery_id.to_string()).collect();
     let known = read(&core.fast, &ids).await?;
     let event_ids: Vec<String> = known.seen.values().map(|d| d.event_id.clone()).collect();
@@ -68,6 +67,7 @@ async fn steps(core: &Core, items: &[Ask]) -> Result<Vec<Answer>, store::Error> 
         store::ledger::events(&core.fast, &event_ids).await?.into_iter().map(|e| (e.event_id.clone(), e)).collect();
 
     let mut rows = Vec::new();
+    let mut may_be_forgotten = true;
     let mut answers = Vec::with_capacity(items.len());
     for ((item, id), first) in items.iter().zip(&ids).zip(firsts(items, |item| item.delivery_id)) {
         let Some(seen) = known.seen.get(id) else {
@@ -88,46 +88,58 @@ async fn steps(core: &Core, items: &[Ask]) -> Result<Vec<Answer>, store::Error> 
         let due_in = Duration::from_millis(u64::try_from(seen.due_in_ms).unwrap_or(0));
         let before = as_delivery(seen, &item.invocation_id);
         let step = ledger::next(before, item.claim, due_in, policy, rand::random());
+        // Composed before the attempt is begun: one that can't be made must not use up the schedule.
+        let answer = match answer(item, &step, event, endpoint, &secrets) {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::error!(event.id = event.event_id, error = %Chain(&error), "a webhook could not be composed");
+                answers.push(Answer::Failed);
+                continue;
+            }
+        };
+        answers.push(answer);
         if step.delivery != before || step.closed.is_some() {
             let begins = matches!(step.next, Next::Attempt { .. })
                 .then(|| (item.invocation_id.clone(), lease_ms(core, endpoint)));
             let ended = step.closed.into_iter().map(|number| closed(seen, number)).collect();
+            may_be_forgotten &= step.may_be_forgotten();
             rows.push(step_row(seen, &step, begins, ended));
         }
-        answers.push(answer(item, &step, event, endpoint, &secrets));
     }
-    if !rows.is_empty() {
-        let written: HashSet<String> = store::ledger::write_steps(&core.fast, &rows).await?.into_iter().collect();
-        let lost: HashSet<&String> =
-            rows.iter().map(|row| &row.delivery_id).filter(|id| !written.contains(*id)).collect();
-        for (id, answer) in ids.iter().zip(&mut answers) {
-            if lost.contains(id) {
-                // It changed between our read and our write.
-                *answer = Answer::Failed;
-            }
+    if rows.is_empty() {
+        return Ok(answers);
+    }
+    let connections = if may_be_forgotten { &core.fast } else { &core.recording };
+    let mut lost: HashSet<String> = rows.iter().map(|row| row.delivery_id.clone()).collect();
+    for written in store::ledger::write_steps(connections, rows).await? {
+        lost.remove(&written);
+    }
+    for (id, answer) in ids.iter().zip(&mut answers) {
+        if lost.contains(id) {
+            *answer = Answer::Failed;
         }
     }
     Ok(answers)
 }
 
-fn answer(item: &Ask, step: &Step, event: &Event, endpoint: &Endpoint, secrets: &[Secret]) -> Answer {
+fn answer(
+    item: &Ask,
+    step: &Step,
+    event: &Event,
+    endpoint: &Endpoint,
+    secrets: &[Secret],
+) -> Result<Answer, compose::Error> {
     let Next::Attempt { number } = step.next else {
-        return answer_without_attempt(item.delivery_id, item.claim, step.next);
+        return Ok(answer_without_attempt(item.delivery_id, item.claim, step.next));
     };
-    match compose::request(event, endpoint, secrets) {
-        Ok(request) => Answer::Attempt(Box::new(Attempt {
-            delivery_id: item.delivery_id,
-            claim: item.claim,
-            attempt: number,
-            attempt_id: AttemptId::from_uuid(Uuid::now_v7()),
-            timeout_ms: u64::from(endpoint.timeout_ms.unsigned_abs()),
-            request,
-        })),
-        Err(error) => {
-            tracing::error!(event.id = event.event_id, error = %Chain(&error), "a webhook could not be composed");
-            Answer::Failed
-        }
-    }
+    Ok(Answer::Attempt(Box::new(Attempt {
+        delivery_id: item.delivery_id,
+        claim: item.claim,
+        attempt: number,
+        attempt_id: AttemptId::from_uuid(Uuid::now_v7()),
+        timeout_ms: u64::from(endpoint.timeout_ms.unsigned_abs()),
+        request: compose::request(event, endpoint, secrets)?,
+    })))
 }
 
 /// The answer to a step that begins no attempt.

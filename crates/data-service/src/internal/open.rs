@@ -7,27 +7,25 @@ use axum::Json;
 use axum::extract::State;
 use chassis::JsonBody;
 use chassis::error_chain::Chain;
-use domain::event::EventFilter;
-use domain::ids::{AttemptId, DeliveryId};
-use domain::ledger::Reason;
-use domain::protocol::{Answer, Ask, Attempt, Open, Opened};
+use domain::ledger::SHORTEST_WAIT;
+use domain::protocol::{Answer, Ask, Later, Open, Opened};
 use futures_util::future::join_all;
-use store::ledger::{Endpoint, Event, NewDelivery, Route};
-use uuid::Uuid;
+use store::ledger::{Endpoint, Event, Route, Routed};
 
-use super::{firsts, next};
+use super::first_time::first_time;
+use super::{firsts, in_time, next, storable};
 use crate::app::{App, Core};
-use crate::compose;
 
 /// One answer for each item, in order.
 pub async fn post(State(app): State<App>, JsonBody(items): JsonBody<Vec<Open>>) -> Json<Vec<Opened>> {
-    let calls = items.into_iter().map(|item| app.opens.call(item));
+    let storable = |item: Open| Open { invocation_id: storable(item.invocation_id), ..item };
+    let calls = items.into_iter().map(|item| app.opens.call(storable(item)));
     Json(join_all(calls).await.into_iter().map(|answer| answer.unwrap_or(Opened::Failed)).collect())
 }
 
 /// Opens a batch. A failure of the database fails all of it; each item is then asked for again.
 pub async fn run(core: Arc<Core>, items: Vec<Open>) -> Vec<Opened> {
-    match open(&core, &items).await {
+    match in_time(open(&core, &items)).await {
         Ok(answers) => answers,
         Err(error) => {
             tracing::warn!(error = %Chain(&error), items = items.len(), "events could not be opened");
@@ -36,138 +34,153 @@ pub async fn run(core: Arc<Core>, items: Vec<Open>) -> Vec<Opened> {
     }
 }
 
+/// What is known of an item.
+enum Stage {
+    Answered(Opened),
+    /// If nobody has routed the event, `route` does, and this is the answer.
+    Routes(Opened),
+    /// Only what was routed before is answered.
+    BeforeHorizon,
+}
+
 async fn open(core: &Core, items: &[Open]) -> Result<Vec<Opened>, store::Error> {
     let ids: Vec<String> = items.iter().map(|item| item.event_id.to_string()).collect();
     let events: HashMap<String, Event> =
         store::ledger::events(&core.fast, &ids).await?.into_iter().map(|e| (e.event_id.clone(), e)).collect();
-    let merchants: Vec<String> =
-        events.values().filter(|e| e.routed.is_none()).map(|e| e.merchant_id.clone()).collect();
-    let endpoints = match merchants.is_empty() {
-        true => Vec::new(),
-        false => store::ledger::endpoints_of(&core.fast, &merchants, &[]).await?,
-    };
+    let endpoints = endpoints_of(core, &events).await?;
 
-    let mut answers = Vec::with_capacity(items.len());
     let mut routes = Vec::new();
-    let mut asks = Vec::new();
+    let mut stages = Vec::with_capacity(items.len());
     for ((item, id), first) in items.iter().zip(&ids).zip(firsts(items, |item| item.event_id)) {
-        answers.push(match events.get(id) {
-            _ if !first => Opened::Failed,
-            None => Opened::UnknownEvent,
-            Some(event) => match &event.routed {
-                Some((invocation, deliveries)) => {
-                    // Somebody else's: a duplicate ends here.
-                    if *invocation == item.invocation_id {
-                        asks.extend(own_asks(item, deliveries).into_iter().map(|ask| (answers.len(), ask)));
+        stages.push(match events.get(id) {
+            _ if !first => Stage::Answered(Opened::Failed),
+            None => Stage::Answered(Opened::UnknownEvent),
+            Some(event) if event.before_horizon => Stage::BeforeHorizon,
+            Some(event) => {
+                let endpoints = endpoints.get(&event.merchant_id).map(Vec::as_slice).unwrap_or_default();
+                match first_time(core, item, event, endpoints) {
+                    Ok((route, attempts)) => {
+                        routes.push(route);
+                        Stage::Routes(Opened::Deliveries { attempts, later: Vec::new() })
                     }
-                    Opened::Deliveries { attempts: Vec::new(), later: Vec::new() }
+                    Err(error) => {
+                        tracing::error!(event.id = id, error = %Chain(&error), "a webhook could not be composed");
+                        Stage::Answered(Opened::Failed)
+                    }
                 }
-                None if event.before_horizon => Opened::BeforeHorizon,
-                None => {
-                    let (route, answer) = first_time(core, item, event, &endpoints);
-                    routes.extend(route);
-                    answer
-                }
-            },
+            }
         });
     }
-    if !routes.is_empty() {
-        let won: HashSet<String> = store::ledger::route(&core.fast, &routes).await?.into_iter().collect();
-        let lost: HashSet<&String> =
-            routes.iter().map(|route| &route.event_id).filter(|id| !won.contains(*id)).collect();
-        for (id, answer) in ids.iter().zip(&mut answers) {
-            if lost.contains(id) {
-                // Another batch has routed it between our read and our write: the next call sees what it made.
-                *answer = Opened::Failed;
+    let won = win(core, routes).await?;
+    answer(core, items, ids.into_iter().zip(stages), &won).await
+}
+
+/// The endpoints of the merchants whose events are to be routed.
+async fn endpoints_of(
+    core: &Core,
+    events: &HashMap<String, Event>,
+) -> Result<HashMap<String, Vec<Endpoint>>, store::Error> {
+    let merchants: HashSet<&String> =
+        events.values().filter(|event| !event.before_horizon).map(|event| &event.merchant_id).collect();
+    let mut endpoints: HashMap<String, Vec<Endpoint>> = HashMap::new();
+    if !merchants.is_empty() {
+        let merchants: Vec<String> = merchants.into_iter().cloned().collect();
+        for endpoint in store::ledger::endpoints_of(&core.fast, &merchants, &[]).await? {
+            endpoints.entry(endpoint.merchant_id.clone()).or_default().push(endpoint);
+        }
+    }
+    Ok(endpoints)
+}
+
+/// Which of these events were routed by this call.
+async fn win(core: &Core, routes: Vec<Route>) -> Result<HashSet<String>, store::Error> {
+    match routes.is_empty() {
+        true => Ok(HashSet::new()),
+        false => Ok(store::ledger::route(&core.fast, routes).await?.into_iter().collect()),
+    }
+}
+
+/// Whoever did not route the event is answered by what is on the ledger.
+async fn answer(
+    core: &Core,
+    items: &[Open],
+    stages: impl Iterator<Item = (String, Stage)>,
+    won: &HashSet<String>,
+) -> Result<Vec<Opened>, store::Error> {
+    let mut answers = Vec::with_capacity(items.len());
+    let mut open = Vec::new();
+    for (id, stage) in stages {
+        answers.push(match stage {
+            Stage::Answered(answer) => answer,
+            Stage::Routes(answer) if won.contains(&id) => answer,
+            Stage::Routes(_) => {
+                open.push((answers.len(), id));
+                Opened::Failed
+            }
+            Stage::BeforeHorizon => {
+                open.push((answers.len(), id));
+                Opened::BeforeHorizon
+            }
+        });
+    }
+    if open.is_empty() {
+        return Ok(answers);
+    }
+    let ids: Vec<String> = open.iter().map(|(_, id)| id.clone()).collect();
+    let routed: HashMap<String, Routed> =
+        store::ledger::routed(&core.fast, &ids).await?.into_iter().map(|r| (r.event_id.clone(), r)).collect();
+    let mut asks = Vec::new();
+    for (index, id) in open {
+        if let Some(routed) = routed.get(&id) {
+            // Somebody else's: a duplicate ends here.
+            answers[index] = Opened::Deliveries { attempts: Vec::new(), later: Vec::new() };
+            if routed.invocation_id == items[index].invocation_id {
+                asks.extend(own_asks(routed).into_iter().map(|ask| (index, ask)));
             }
         }
     }
-    if !asks.is_empty() {
-        again(core, asks, &mut answers).await;
-    }
+    again(core, asks, &mut answers).await;
     Ok(answers)
 }
 
-/// Matches the endpoints and makes the deliveries with their first attempts; the row is written by the caller.
-fn first_time(core: &Core, item: &Open, event: &Event, endpoints: &[Endpoint]) -> (Option<Route>, Opened) {
-    let mut deliveries = Vec::new();
-    let mut attempts = Vec::new();
-    for endpoint in endpoints.iter().filter(|e| e.merchant_id == event.merchant_id && wants(e, &event.event_type)) {
-        let delivery_id = DeliveryId::from_uuid(Uuid::now_v7());
-        let secrets = compose::secrets(&core.keyring, endpoint);
-        let parked = match () {
-            () if !endpoint.enabled => Some(Reason::EndpointDisabled),
-            () if secrets.is_empty() => Some(Reason::NoSecret),
-            () => None,
-        };
-        if parked.is_none() {
-            let request = match compose::request(event, endpoint, &secrets) {
-                Ok(request) => request,
-                Err(error) => {
-                    tracing::error!(event.id = event.event_id, error = %Chain(&error), "a webhook could not be composed");
-                    return (None, Opened::Failed);
-                }
-            };
-            attempts.push(Attempt {
-                delivery_id,
-                claim: 1,
-                attempt: 1,
-                attempt_id: AttemptId::from_uuid(Uuid::now_v7()),
-                timeout_ms: u64::from(endpoint.timeout_ms.unsigned_abs()),
-                request,
-            });
-        }
-        deliveries.push(NewDelivery {
-            delivery_id: delivery_id.to_string(),
-            endpoint_id: endpoint.endpoint_id.clone(),
-            parked: parked.map(Reason::as_str),
-            lease_ms: next::lease_ms(core, endpoint),
-        });
-    }
-    let route = Route {
-        event_id: event.event_id.clone(),
-        invocation_id: item.invocation_id.clone(),
-        from_cdc: item.from_cdc,
-        committed_at: item.committed_at.map(|moment| moment.into_inner()),
-        captured_at: item.captured_at.map(|moment| moment.into_inner()),
-        handled_at: item.handled_at.into_inner(),
-        deliveries,
-    };
-    (Some(route), Opened::Deliveries { attempts, later: Vec::new() })
-}
-
-fn wants(endpoint: &Endpoint, event_type: &str) -> bool {
-    endpoint.event_types.iter().any(|filter| match filter.parse::<EventFilter>() {
-        Ok(filter) => filter.matches(event_type),
-        Err(error) => {
-            // Sending too much loses nothing; a filter that can't be read must not swallow events.
-            tracing::error!(endpoint.id = endpoint.endpoint_id, %error, "an endpoint's filter can't be read");
-            true
-        }
-    })
-}
-
 /// The same invocation asks again: it died in between, and gets its own deliveries under its own claim.
-fn own_asks(item: &Open, deliveries: &[String]) -> Vec<Ask> {
+fn own_asks(routed: &Routed) -> Vec<Ask> {
     let ask = |id: &String| match id.parse() {
-        Ok(delivery_id) => Some(Ask { delivery_id, claim: 1, invocation_id: item.invocation_id.clone() }),
+        Ok(delivery_id) => Some(Ask { delivery_id, claim: 1, invocation_id: routed.invocation_id.clone() }),
         Err(error) => {
-            tracing::error!(event.id = %item.event_id, %error, "routed_events names a delivery whose id is none");
+            tracing::error!(event.id = routed.event_id, %error, "routed_events names a delivery whose id is none");
             None
         }
     };
-    deliveries.iter().filter_map(ask).collect()
+    routed.delivery_ids.iter().filter_map(ask).collect()
 }
 
 /// Advances the deliveries of all who ask again together, each for the answer at its index.
 async fn again(core: &Core, asks: Vec<(usize, Ask)>, answers: &mut [Opened]) {
+    if asks.is_empty() {
+        return;
+    }
     let (indexes, asks): (Vec<usize>, Vec<Ask>) = asks.into_iter().unzip();
-    for (index, answer) in indexes.into_iter().zip(next::advance(core, &asks).await) {
-        match (&mut answers[index], answer) {
-            (Opened::Deliveries { attempts, .. }, Answer::Attempt(attempt)) => attempts.push(*attempt),
-            (Opened::Deliveries { later, .. }, Answer::Later(back)) => later.push(back),
-            (_, Answer::Stop { .. }) => {}
-            (slot, _) => *slot = Opened::Failed,
+    let steps = match next::steps(core, &asks).await {
+        Ok(steps) => steps,
+        Err(error) => {
+            tracing::warn!(error = %Chain(&error), deliveries = asks.len(), "attempts could not be begun again");
+            indexes.into_iter().for_each(|index| answers[index] = Opened::Failed);
+            return;
+        }
+    };
+    for ((index, ask), step) in indexes.into_iter().zip(asks).zip(steps) {
+        let Opened::Deliveries { attempts, later } = &mut answers[index] else { continue };
+        match step {
+            Answer::Attempt(attempt) => attempts.push(*attempt),
+            Answer::Later(back) => later.push(back),
+            Answer::Stop { .. } => {}
+            // Its siblings are begun: were the whole event asked for again, they would be taken for dead.
+            Answer::Failed => later.push(Later {
+                delivery_id: ask.delivery_id,
+                claim: ask.claim,
+                delay_ms: u64::try_from(SHORTEST_WAIT.as_millis()).unwrap_or(u64::MAX),
+            }),
         }
     }
 }

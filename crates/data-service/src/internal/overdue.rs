@@ -1,6 +1,8 @@
 //! `POST /internal/overdue`: one process at a time hears what nobody seems to own any more.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
@@ -10,45 +12,70 @@ use domain::ids::EventId;
 use domain::ledger::{self, Delivery, Next, Step};
 use domain::protocol::{Later, Overdue, OverdueQuery};
 
-use super::{millis, next};
+use super::{millis, next, storable};
 use crate::app::{App, Core};
+use crate::compose;
 
 /// The lease of whoever reconciles: longer than its pause between two looks.
 const LEASE_MS: i64 = 15_000;
 
 /// What is overdue, for the holder of the lease; nothing for anybody else.
 pub async fn post(State(app): State<App>, JsonBody(query): JsonBody<OverdueQuery>) -> Result<Json<Overdue>, Problem> {
-    look(&app.core, &query.holder).await.map(Json).map_err(|error| {
+    look(&app.core, &storable(query.holder)).await.map(Json).map_err(|error| {
         tracing::warn!(error = %Chain(&error), "overdue work could not be looked for");
         Problem::unavailable()
     })
 }
 
 async fn look(core: &Core, holder: &str) -> Result<Overdue, store::Error> {
-    let (pool, patience) = (&core.durable, &core.patience);
+    let (pool, patience) = (&core.rare, &core.patience);
     if !store::ledger::take_lease(pool, "reconciler", holder, LEASE_MS).await? {
         return Ok(Overdue::default());
     }
     let limit = patience.sweep_limit;
-    let sweep = store::ledger::read_sweep(pool).await?;
-    let (overtaken, unrouted) = (millis(patience.overtaken), millis(patience.unrouted));
-    let mut events = store::ledger::unrouted(pool, &sweep, overtaken, unrouted, limit).await?;
-    events.extend(store::ledger::recovered_events(pool, limit).await?);
-    store::ledger::resolve_recovered(pool).await?;
-    store::ledger::advance_sweep(pool, &sweep).await?;
-
-    let overdue = store::ledger::overdue(pool, millis(patience.overdue), limit).await?;
-    let resumable = store::ledger::resumable(pool, limit).await?;
     let full = |found: usize| i64::try_from(found).is_ok_and(|found| found >= limit);
+    let events = unrouted(core).await?;
+    let overdue = store::ledger::overdue(pool, millis(patience.overdue), limit).await?;
+    let resumable = resumable(core).await?;
     let more = full(events.len()) || full(overdue.len()) || full(resumable.len());
     let mut deliveries = raise_claims(core, &overdue, ledger::take_over).await?;
     deliveries.extend(raise_claims(core, &resumable, ledger::resume).await?);
-
-    let distinct: HashSet<EventId> = events.iter().filter_map(|id| id.parse().ok()).collect();
-    if !distinct.is_empty() || !deliveries.is_empty() {
-        tracing::info!(events = distinct.len(), deliveries = deliveries.len(), more, "overdue work is sent anew");
+    if !events.is_empty() || !deliveries.is_empty() {
+        tracing::info!(events = events.len(), deliveries = deliveries.len(), more, "overdue work is sent anew");
     }
-    Ok(Overdue { leads: true, events: distinct.into_iter().collect(), deliveries, more })
+    Ok(Overdue { leads: true, events, deliveries, more })
+}
+
+/// Events that nobody has routed, oldest first, without those that were handed out lately.
+async fn unrouted(core: &Core) -> Result<Vec<EventId>, store::Error> {
+    let (pool, patience) = (&core.rare, &core.patience);
+    let (on_the_way, room) = {
+        let mut handed_out = core.handed_out.lock().unwrap_or_else(PoisonError::into_inner);
+        (handed_out.recent(patience.overtaken, Instant::now()), handed_out.room(patience.sweep_limit))
+    };
+    let sweep = store::ledger::read_sweep(pool).await?;
+    let (overtaken, any) = (millis(patience.overtaken), millis(patience.unrouted));
+    let mut found = store::ledger::unrouted(pool, &sweep, overtaken, any, &on_the_way, room).await?;
+    found.extend(store::ledger::recovered_events(pool, &on_the_way, room).await?);
+    store::ledger::resolve_recovered(pool).await?;
+    store::ledger::advance_sweep(pool, &sweep).await?;
+    core.handed_out.lock().unwrap_or_else(PoisonError::into_inner).add(&found, Instant::now());
+    let parsed = found.iter().filter_map(|id| {
+        id.parse().map_err(|error| tracing::error!(event.id = id, %error, "domain_events has an id that is none")).ok()
+    });
+    Ok(parsed.collect::<BTreeSet<EventId>>().into_iter().collect())
+}
+
+/// Parked deliveries whose endpoint is enabled and has a secret that can be opened: others would be parked again.
+async fn resumable(core: &Core) -> Result<Vec<String>, store::Error> {
+    let parked_at = store::ledger::endpoints_with_parked(&core.rare).await?;
+    if parked_at.is_empty() {
+        return Ok(Vec::new());
+    }
+    let endpoints = store::ledger::endpoints_of(&core.recording, &[], &parked_at).await?;
+    let usable = endpoints.into_iter().filter(|endpoint| compose::has_secret(&core.keyring, endpoint));
+    let usable: Vec<String> = usable.map(|endpoint| endpoint.endpoint_id).collect();
+    store::ledger::parked_at(&core.rare, &usable, core.patience.sweep_limit).await
 }
 
 /// Makes a new claim on each delivery for which `transition` has one. One that changed meanwhile is left alone.
@@ -60,20 +87,21 @@ async fn raise_claims(
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let seen = store::ledger::deliveries(&core.durable, ids).await?;
+    let seen = store::ledger::deliveries(&core.recording, ids).await?;
     let rows: Vec<_> = seen
         .iter()
         .filter_map(|seen| {
             let delivery = transition(next::as_delivery(seen, ""))?;
-            let step = Step { delivery, reason: None, closed: None, next: Next::Wait(std::time::Duration::ZERO) };
+            let step = Step { delivery, reason: None, closed: None, next: Next::Wait(Duration::ZERO) };
             let mut row = next::step_row(seen, &step, None, Vec::new());
             row.keeps_in_flight = delivery.in_flight.is_some();
             Some(row)
         })
         .collect();
-    let written = store::ledger::write_steps(&core.durable, &rows).await?;
-    let later = rows.iter().filter(|row| written.contains(&row.delivery_id)).filter_map(|row| {
-        Some(Later { delivery_id: row.delivery_id.parse().ok()?, claim: row.claim.unsigned_abs(), delay_ms: 0 })
+    let claims: Vec<(String, i32)> = rows.iter().map(|row| (row.delivery_id.clone(), row.claim)).collect();
+    let written: HashSet<String> = store::ledger::write_steps(&core.recording, rows).await?.into_iter().collect();
+    let later = claims.into_iter().filter(|(id, _)| written.contains(id)).filter_map(|(id, claim)| {
+        Some(Later { delivery_id: id.parse().ok()?, claim: claim.unsigned_abs(), delay_ms: 0 })
     });
     Ok(later.collect())
 }

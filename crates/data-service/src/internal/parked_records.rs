@@ -11,6 +11,7 @@ use domain::protocol::ParkedRecord;
 use store::ledger::NewParkedRecord;
 use uuid::Uuid;
 
+use super::storable;
 use crate::app::App;
 
 /// 204 once it is stored.
@@ -22,15 +23,15 @@ pub async fn post(State(app): State<App>, JsonBody(record): JsonBody<ParkedRecor
     let row = NewParkedRecord {
         parked_id: ParkedId::from_uuid(Uuid::now_v7()).to_string(),
         reason: record.reason.as_str(),
-        detail: record.detail,
-        topic: record.topic,
+        detail: record.detail.map(storable),
+        topic: record.topic.map(storable),
         partition: record.partition,
         offset: record.offset,
         key,
         value: decode("value_base64", &record.value_base64)?,
         event_id: record.event_id.map(|id| id.to_string()),
     };
-    store::ledger::park_record(&app.core.durable, &row).await.map_err(|error| {
+    store::ledger::park_record(&app.core.rare, &row).await.map_err(|error| {
         tracing::warn!(error = %Chain(&error), "a record could not be parked");
         Problem::unavailable()
     })?;

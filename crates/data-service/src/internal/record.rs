@@ -1,6 +1,6 @@
 //! `POST /internal/record`: the results of attempts.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -13,7 +13,7 @@ use domain::protocol::{Answer, Recorded};
 use futures_util::future::join_all;
 use store::ledger::{Guard, LoggedAttempt, StepRow};
 
-use super::{firsts, next};
+use super::{firsts, in_time, next, storable};
 use crate::app::{App, Core};
 
 /// Why an endpoint was disabled that answered 410 or `webhook-delivery: disable`.
@@ -21,13 +21,14 @@ const GONE: &str = "disabled_by_receiver";
 
 /// One answer for each item, in order.
 pub async fn post(State(app): State<App>, JsonBody(items): JsonBody<Vec<Recorded>>) -> Json<Vec<Answer>> {
-    let calls = items.into_iter().map(|item| app.records.call(item));
+    let storable = |item: Recorded| Recorded { detail: item.detail.map(storable), ..item };
+    let calls = items.into_iter().map(|item| app.records.call(storable(item)));
     Json(join_all(calls).await.into_iter().map(|answer| answer.unwrap_or(Answer::Failed)).collect())
 }
 
 /// Records a batch. A failure of the database fails all of it; each item is then sent again.
 pub async fn run(core: Arc<Core>, items: Vec<Recorded>) -> Vec<Answer> {
-    match record(&core, &items).await {
+    match in_time(record(&core, &items)).await {
         Ok(answers) => answers,
         Err(error) => {
             tracing::warn!(error = %Chain(&error), items = items.len(), "results could not be recorded");
@@ -47,7 +48,7 @@ async fn record(core: &Core, items: &[Recorded]) -> Result<Vec<Answer>, store::E
         .collect();
     let known = match to_read.is_empty() {
         true => None,
-        false => Some(next::read(&core.durable, &to_read).await?),
+        false => Some(next::read(&core.recording, &to_read).await?),
     };
     disable_endpoints(core, items, known.as_ref()).await?;
 
@@ -62,16 +63,12 @@ async fn record(core: &Core, items: &[Recorded]) -> Result<Vec<Answer>, store::E
         rows.extend(row);
         answers.push(answer);
     }
-    let written = match rows.is_empty() {
-        true => Vec::new(),
-        false => store::ledger::write_steps(&core.durable, &rows).await?,
-    };
-    let written: HashSet<String> = written.into_iter().collect();
-    let lost: HashMap<&String, Guard> = rows
-        .iter()
-        .filter(|row| !written.contains(&row.delivery_id))
-        .map(|row| (&row.delivery_id, row.guard))
-        .collect();
+    let mut lost: HashMap<String, Guard> = rows.iter().map(|row| (row.delivery_id.clone(), row.guard)).collect();
+    if !rows.is_empty() {
+        for written in store::ledger::write_steps(&core.recording, rows).await? {
+            lost.remove(&written);
+        }
+    }
     for (id, answer) in ids.iter().zip(&mut answers) {
         match lost.get(id) {
             None => {}
@@ -91,7 +88,7 @@ async fn disable_endpoints(core: &Core, items: &[Recorded], known: Option<&next:
         .filter_map(|item| known.seen.get(&item.delivery_id.to_string()))
         .map(|seen| seen.endpoint_id.clone())
         .collect();
-    if !gone.is_empty() && store::payload::disable_endpoints(&core.durable, &gone, GONE).await? > 0 {
+    if !gone.is_empty() && store::payload::disable_endpoints(&core.rare, &gone, GONE).await? > 0 {
         tracing::warn!(endpoints = ?gone, "endpoints were disabled, as their receiver asked");
     }
     Ok(())

@@ -1,19 +1,19 @@
 //! What a webhook is made of: the event, the object as it is now, the endpoints and their secrets.
 
 use domain::payment::{Payment, Status};
-use sqlx::PgPool;
 
-use super::Moment;
+use super::{Moment, bounds};
 use crate::Error;
+use crate::kept::KeptConnections;
 
-/// An event with its object and what the ledger knows of it.
+/// An event with its object.
 #[derive(Debug, Clone)]
 pub struct Event {
     /// Its id.
     pub event_id: String,
     /// Dotted words.
     pub event_type: String,
-    /// The object.
+    /// The object's id.
     pub object_id: String,
     /// The object's version that the event made.
     pub object_version: i64,
@@ -25,14 +25,21 @@ pub struct Event {
     pub traceparent: Option<String>,
     /// Whether the ledger no longer keeps events of that time.
     pub before_horizon: bool,
-    /// The invocation that routed it, and its deliveries.
-    pub routed: Option<(String, Vec<String>)>,
-    /// The payment as it is now; none if it was deleted.
-    pub payment: Option<Payment>,
-    /// The payment as it was committed, as JSON; read only if the payment was deleted, and absent if it was too large.
-    pub snapshot: Option<serde_json::Value>,
+    /// The object.
+    pub object: Object,
     /// When all this was read.
     pub observed_at: Moment,
+}
+
+/// The object of an event.
+#[derive(Debug, Clone)]
+pub enum Object {
+    /// As it is now.
+    Payment(Payment),
+    /// It is no more. As it was committed, as the database writes JSON; none if it was too large.
+    Deleted(Option<serde_json::Value>),
+    /// The row holds this text, which means nothing to this program: it is older than the schema.
+    Unreadable(String),
 }
 
 /// An endpoint with its current secrets.
@@ -71,57 +78,58 @@ pub struct Secret {
 ///
 /// # Errors
 /// If the statement fails.
-pub async fn events(pool: &PgPool, event_ids: &[String]) -> Result<Vec<Event>, Error> {
-    let rows = sqlx::query!(
+pub async fn events(connections: &KeptConnections, event_ids: &[String]) -> Result<Vec<Event>, Error> {
+    let (lowest, highest) = bounds(event_ids);
+    let mut connection = connections.take().await?;
+    let done = sqlx::query!(
         r#"
         select e.event_id as "event_id!", e.event_type as "event_type!", e.object_id as "object_id!",
             e.object_version as "object_version!", e.merchant_id as "merchant_id!", e.occurred_at as "occurred_at!",
             e.traceparent as "traceparent?", case when p.payment_id is null then e.snapshot end as "snapshot?",
             e.event_id < (select h.event_id from horizon h) as "before_horizon!",
-            r.invocation_id as "invocation_id?", r.delivery_ids as "delivery_ids?",
-            p.payment_id as "payment_id?", p.amount as "amount?", p.currency as "currency?", p.status as "status?",
-            p.version as "version?", p.reference as "reference?", p.description as "description?", p.created_at as "created_at?",
-            p.updated_at as "updated_at?", clock_timestamp() as "observed_at!"
+            p.payment_id as "payment_id?", p.merchant_id as "owner_id?", p.amount as "amount?",
+            p.currency as "currency?", p.status as "status?", p.version as "version?", p.reference as "reference?",
+            p.description as "description?", p.created_at as "created_at?", p.updated_at as "updated_at?",
+            clock_timestamp() as "observed_at!"
         from domain_events e
-        left join routed_events r on r.event_id = e.event_id and r.event_id = any($1)
         left join payments p on p.payment_id = e.object_id
-        where e.event_id = any($1)
+        where e.event_id = any($1) and e.event_id >= $2 and e.event_id <= $3
         "#,
         event_ids,
+        lowest,
+        highest,
     )
-    .fetch_all(pool)
-    .await
-    .map_err(Error::doing("reading events with their objects"))?;
-    let unreadable = |text: &str| Error {
-        doing: "reading a payment; this program is older than the schema",
-        source: sqlx::Error::Decode(text.to_owned().into()),
-    };
-    let rows = rows.into_iter().map(|row| {
-        let payment =
-            match (row.payment_id, row.amount, row.currency, row.status, row.version, row.created_at, row.updated_at) {
-                (
-                    Some(id),
-                    Some(amount),
-                    Some(currency),
-                    Some(status),
-                    Some(version),
-                    Some(created_at),
-                    Some(updated_at),
-                ) => Some(Payment {
-                    payment_id: id.parse().map_err(|_| unreadable(&id))?,
-                    merchant_id: row.merchant_id.parse().map_err(|_| unreadable(&row.merchant_id))?,
+    .fetch_all(&mut *connection)
+    .await;
+    connection.keep_after(&done);
+    let rows = done.map_err(Error::doing("reading events with their objects"))?;
+    let events = rows.into_iter().map(|row| {
+        let found = (
+            (row.payment_id, row.owner_id, row.currency, row.status),
+            (row.amount, row.version, row.created_at, row.updated_at),
+        );
+        let object = match found {
+            (
+                (Some(id), Some(owner), Some(currency), Some(status)),
+                (Some(amount), Some(version), Some(made), Some(changed)),
+            ) => match (id.parse(), owner.parse(), status.parse::<Status>()) {
+                (Ok(payment_id), Ok(merchant_id), Ok(status)) => Object::Payment(Payment {
+                    payment_id,
+                    merchant_id,
                     amount,
                     currency,
-                    status: status.parse::<Status>().map_err(|_| unreadable(&status))?,
+                    status,
                     version,
                     reference: row.reference,
                     description: row.description,
-                    created_at: created_at.into(),
-                    updated_at: updated_at.into(),
+                    created_at: made.into(),
+                    updated_at: changed.into(),
                 }),
-                _ => None,
-            };
-        Ok(Event {
+                _ => Object::Unreadable(format!("{id} of {owner} is {status}")),
+            },
+            _ => Object::Deleted(row.snapshot),
+        };
+        Event {
             event_id: row.event_id,
             event_type: row.event_type,
             object_id: row.object_id,
@@ -130,13 +138,11 @@ pub async fn events(pool: &PgPool, event_ids: &[String]) -> Result<Vec<Event>, E
             occurred_at: row.occurred_at,
             traceparent: row.traceparent,
             before_horizon: row.before_horizon,
-            routed: row.invocation_id.zip(row.delivery_ids),
-            payment,
-            snapshot: row.snapshot,
+            object,
             observed_at: row.observed_at,
-        })
+        }
     });
-    rows.collect()
+    Ok(events.collect())
 }
 
 /// Every endpoint of these merchants, and those of these ids, with their secrets.
@@ -144,11 +150,12 @@ pub async fn events(pool: &PgPool, event_ids: &[String]) -> Result<Vec<Event>, E
 /// # Errors
 /// If the statement fails.
 pub async fn endpoints_of(
-    pool: &PgPool,
+    connections: &KeptConnections,
     merchant_ids: &[String],
     endpoint_ids: &[String],
 ) -> Result<Vec<Endpoint>, Error> {
-    let rows = sqlx::query!(
+    let mut connection = connections.take().await?;
+    let done = sqlx::query!(
         r#"
         select p.endpoint_id as "endpoint_id!", p.merchant_id as "merchant_id!", p.url as "url!",
             p.event_types as "event_types!", p.schedule_ms as "schedule_ms?", p.timeout_ms as "timeout_ms!",
@@ -163,9 +170,10 @@ pub async fn endpoints_of(
         merchant_ids,
         endpoint_ids,
     )
-    .fetch_all(pool)
-    .await
-    .map_err(Error::doing("reading endpoints with their secrets"))?;
+    .fetch_all(&mut *connection)
+    .await;
+    connection.keep_after(&done);
+    let rows = done.map_err(Error::doing("reading endpoints with their secrets"))?;
     let mut endpoints: Vec<Endpoint> = Vec::new();
     for row in rows {
         if endpoints.last().is_none_or(|last| last.endpoint_id != row.endpoint_id) {

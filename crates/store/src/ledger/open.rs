@@ -1,9 +1,8 @@
 //! Routing: the row of an event and the rows of its deliveries, in one statement.
 
-use sqlx::PgPool;
-
-use super::Moment;
+use super::{Moment, bounds};
 use crate::Error;
+use crate::kept::KeptConnections;
 
 /// How an event is routed.
 #[derive(Debug, Clone)]
@@ -37,17 +36,55 @@ pub struct NewDelivery {
     pub lease_ms: i64,
 }
 
-/// Stores the routes of events that nobody has routed; answers the ids of those that this call routed.
+/// An event's row on the ledger.
+#[derive(Debug, Clone)]
+pub struct Routed {
+    /// The event.
+    pub event_id: String,
+    /// Who routed it.
+    pub invocation_id: String,
+    /// Its deliveries.
+    pub delivery_ids: Vec<String>,
+}
+
+/// Those of these events that are routed.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn routed(connections: &KeptConnections, event_ids: &[String]) -> Result<Vec<Routed>, Error> {
+    let (lowest, highest) = bounds(event_ids);
+    let mut connection = connections.take().await?;
+    let done = sqlx::query_as!(
+        Routed,
+        r#"
+        select event_id as "event_id!", invocation_id as "invocation_id!", delivery_ids as "delivery_ids!"
+        from routed_events
+        where event_id = any($1) and event_id >= $2 and event_id <= $3
+        "#,
+        event_ids,
+        lowest,
+        highest,
+    )
+    .fetch_all(&mut *connection)
+    .await;
+    connection.keep_after(&done);
+    done.map_err(Error::doing("reading how events were routed"))
+}
+
+/// Stores the routes of events that nobody has routed; answers the ids of those that this call routed. No event may be
+/// in `routes` twice.
 ///
 /// # Errors
 /// If the statement fails; then nothing is stored.
-pub async fn route(pool: &PgPool, routes: &[Route]) -> Result<Vec<String>, Error> {
+pub async fn route(connections: &KeptConnections, mut routes: Vec<Route>) -> Result<Vec<String>, Error> {
+    routes.sort_unstable_by(|a, b| a.event_id.cmp(&b.event_id));
     let column = |of: fn(&Route) -> String| routes.iter().map(of).collect::<Vec<_>>();
     let moments = |of: fn(&Route) -> Option<Moment>| routes.iter().map(of).collect::<Vec<_>>();
     let made: Vec<(&Route, &NewDelivery)> =
         routes.iter().flat_map(|route| route.deliveries.iter().map(move |delivery| (route, delivery))).collect();
     let made_column = |of: fn(&Route, &NewDelivery) -> String| made.iter().map(|(r, d)| of(r, d)).collect::<Vec<_>>();
-    sqlx::query_scalar!(
+    let mut connection = connections.take().await?;
+    let done = sqlx::query_scalar!(
         r#"
         with won as (
             insert into routed_events
@@ -87,7 +124,8 @@ pub async fn route(pool: &PgPool, routes: &[Route]) -> Result<Vec<String>, Error
         &made.iter().map(|(_, d)| d.parked.map(str::to_owned)).collect::<Vec<_>>() as &[Option<String>],
         &made.iter().map(|(_, d)| d.lease_ms).collect::<Vec<_>>(),
     )
-    .fetch_all(pool)
-    .await
-    .map_err(Error::doing("routing events"))
+    .fetch_all(&mut *connection)
+    .await;
+    connection.keep_after(&done);
+    done.map_err(Error::doing("routing events"))
 }

@@ -1,10 +1,10 @@
 //! Reading deliveries for a transition, and storing what the transition answered.
 
 use domain::ledger::State;
-use sqlx::PgPool;
 
-use super::Moment;
+use super::{Moment, bounds};
 use crate::Error;
+use crate::kept::KeptConnections;
 
 /// A delivery as it was read; times are the database's.
 #[derive(Debug, Clone)]
@@ -101,21 +101,26 @@ pub struct LoggedAttempt {
 ///
 /// # Errors
 /// If the statement fails.
-pub async fn deliveries(pool: &PgPool, delivery_ids: &[String]) -> Result<Vec<Seen>, Error> {
-    let rows = sqlx::query!(
+pub async fn deliveries(connections: &KeptConnections, delivery_ids: &[String]) -> Result<Vec<Seen>, Error> {
+    let (lowest, highest) = bounds(delivery_ids);
+    let mut connection = connections.take().await?;
+    let done = sqlx::query!(
         r#"
         select delivery_id as "delivery_id!", event_id as "event_id!", endpoint_id as "endpoint_id!", state as "state!",
             claim as "claim!", attempts as "attempts!", unknowns as "unknowns!", owner as "owner?", begun_at as "begun_at?",
             (extract(epoch from due_at - clock_timestamp()) * 1000)::bigint as "due_in_ms!",
             (extract(epoch from lease_until - clock_timestamp()) * 1000)::bigint as "lease_left_ms?"
         from deliveries
-        where delivery_id = any($1)
+        where delivery_id = any($1) and delivery_id >= $2 and delivery_id <= $3
         "#,
         delivery_ids,
+        lowest,
+        highest,
     )
-    .fetch_all(pool)
-    .await
-    .map_err(Error::doing("reading deliveries"))?;
+    .fetch_all(&mut *connection)
+    .await;
+    connection.keep_after(&done);
+    let rows = done.map_err(Error::doing("reading deliveries"))?;
     rows.into_iter()
         .map(|row| {
             Ok(Seen {
@@ -134,12 +139,15 @@ pub async fn deliveries(pool: &PgPool, delivery_ids: &[String]) -> Result<Vec<Se
         .collect()
 }
 
-/// Stores the steps whose guard holds; answers the ids of the deliveries that were written.
+/// Stores the steps whose guard holds; answers the ids of the deliveries that were written. No delivery may be in
+/// `steps` twice.
 ///
 /// # Errors
 /// If the statement fails; then nothing is stored.
-pub async fn write_steps(pool: &PgPool, steps: &[StepRow]) -> Result<Vec<String>, Error> {
+pub async fn write_steps(connections: &KeptConnections, mut steps: Vec<StepRow>) -> Result<Vec<String>, Error> {
+    steps.sort_unstable_by(|a, b| a.delivery_id.cmp(&b.delivery_id));
     let ids: Vec<String> = steps.iter().map(|s| s.delivery_id.clone()).collect();
+    let (lowest, highest) = bounds(&ids);
     let seen = |of: fn(State, i32, i32, bool) -> i32| {
         steps
             .iter()
@@ -158,7 +166,8 @@ pub async fn write_steps(pool: &PgPool, steps: &[StepRow]) -> Result<Vec<String>
         .collect();
     let ended: Vec<(&str, &LoggedAttempt)> =
         steps.iter().flat_map(|s| s.ended.iter().map(|a| (s.delivery_id.as_str(), a))).collect();
-    sqlx::query_scalar!(
+    let mut connection = connections.take().await?;
+    let done = sqlx::query_scalar!(
         r#"
         with changed as (
             update deliveries d
@@ -169,13 +178,14 @@ pub async fn write_steps(pool: &PgPool, steps: &[StepRow]) -> Result<Vec<String>
                 begun_at = case when s.keeps then d.begun_at when s.owner is not null then clock_timestamp() end,
                 lease_until = case when s.keeps then d.lease_until
                     when s.owner is not null then clock_timestamp() + s.lease_ms * interval '1 ms' end,
-                ended_at = case when s.state in ('delivered', 'exhausted', 'superseded') then clock_timestamp() end
+                ended_at = case when s.state in ('delivered', 'exhausted', 'superseded')
+                    then case when d.state = s.state then d.ended_at else clock_timestamp() end end
             from unnest($1::text[], $2::text[], $3::text[], $4::integer[], $5::integer[], $6::integer[], $7::bigint[],
                 $8::text[], $9::bigint[], $10::boolean[], $11::text[], $12::integer[], $13::integer[], $14::integer[])
                 as s (delivery_id, state, reason, claim, attempts, unknowns, due_in_ms, owner, lease_ms,
                     keeps, seen_state, seen_claim, seen_attempts, seen_in_flight)
             where d.delivery_id = s.delivery_id
-                and d.delivery_id = any($1)
+                and d.delivery_id = any($1) and d.delivery_id >= $24 and d.delivery_id <= $25
                 and (s.seen_state is null
                     or (d.state = s.seen_state and d.claim = s.seen_claim and d.attempts = s.seen_attempts
                         and (d.begun_at is not null)::integer = s.seen_in_flight))
@@ -215,10 +225,13 @@ pub async fn write_steps(pool: &PgPool, steps: &[StepRow]) -> Result<Vec<String>
         &ended.iter().map(|(_, a)| a.outcome.clone()).collect::<Vec<_>>(),
         &ended.iter().map(|(_, a)| a.status).collect::<Vec<_>>() as &[Option<i16>],
         &ended.iter().map(|(_, a)| a.detail.clone()).collect::<Vec<_>>() as &[Option<String>],
+        lowest,
+        highest,
     )
-    .fetch_all(pool)
-    .await
-    .map_err(Error::doing("storing the steps of deliveries"))
+    .fetch_all(&mut *connection)
+    .await;
+    connection.keep_after(&done);
+    done.map_err(Error::doing("storing the steps of deliveries"))
 }
 
 /// The column has a check constraint, so an unknown word means that this program is older than the schema.

@@ -55,7 +55,7 @@ pub async fn read_sweep(pool: &PgPool) -> Result<Sweep, Error> {
 }
 
 /// Unrouted events from `from` on, oldest first: those older than `any_ms`, and those older than `overtaken_ms` if
-/// CDC has routed a newer one, so that it has passed them over.
+/// CDC has routed a newer one, so that it has passed them over. Those of `handed_out` are left out.
 ///
 /// # Errors
 /// If a statement fails.
@@ -64,6 +64,7 @@ pub async fn unrouted(
     sweep: &Sweep,
     overtaken_ms: i64,
     any_ms: i64,
+    handed_out: &[String],
     limit: i64,
 ) -> Result<Vec<String>, Error> {
     let found = sqlx::query!(
@@ -72,6 +73,7 @@ pub async fn unrouted(
         from domain_events e
         where e.event_id >= $1
             and e.event_id < lowest_id('evt_', $2::timestamptz - $3::float8 * interval '1 ms')
+            and e.event_id <> all($6)
             and not exists (select from routed_events r where r.event_id = e.event_id and r.event_id >= $1)
         order by e.event_id
         limit $5
@@ -81,6 +83,7 @@ pub async fn unrouted(
         f64_of(overtaken_ms.min(any_ms)),
         f64_of(any_ms),
         limit,
+        handed_out,
     )
     .fetch_all(pool)
     .await

@@ -5,4 +5,5 @@
 mod kept;
 mod partitions;
 mod payment_events;
+mod plans;
 mod roles;

@@ -1,0 +1,71 @@
+//! An event that nobody has routed: its deliveries, and their first attempts.
+
+use domain::event::EventFilter;
+use domain::ids::{AttemptId, DeliveryId};
+use domain::ledger::{self, Next, Reason};
+use domain::protocol::{Attempt, Open};
+use std::time::Duration;
+use store::ledger::{Endpoint, Event, NewDelivery, Route};
+use uuid::Uuid;
+
+use super::next;
+use crate::app::Core;
+use crate::compose;
+
+/// Matches the merchant's endpoints. The caller writes the row; if it is first, the attempts are begun.
+pub fn first_time(
+    core: &Core,
+    item: &Open,
+    event: &Event,
+    endpoints: &[Endpoint],
+) -> Result<(Route, Vec<Attempt>), compose::Error> {
+    let mut deliveries = Vec::new();
+    let mut attempts = Vec::new();
+    for endpoint in endpoints.iter().filter(|endpoint| wants(endpoint, &event.event_type)) {
+        let delivery_id = DeliveryId::from_uuid(Uuid::now_v7());
+        let secrets = compose::secrets(&core.keyring, endpoint);
+        let schedule = next::schedule(endpoint);
+        let policy =
+            ledger::Endpoint { enabled: endpoint.enabled, has_secret: !secrets.is_empty(), schedule: &schedule };
+        let lease_ms = next::lease_ms(core, endpoint);
+        let lease = Duration::from_millis(lease_ms.unsigned_abs());
+        let step = ledger::open(&[], policy, lease);
+        if let Next::Attempt { number } = step.next {
+            attempts.push(Attempt {
+                delivery_id,
+                claim: step.delivery.claim,
+                attempt: number,
+                attempt_id: AttemptId::from_uuid(Uuid::now_v7()),
+                timeout_ms: u64::from(endpoint.timeout_ms.unsigned_abs()),
+                request: compose::request(event, endpoint, &secrets)?,
+            });
+        }
+        deliveries.push(NewDelivery {
+            delivery_id: delivery_id.to_string(),
+            endpoint_id: endpoint.endpoint_id.clone(),
+            parked: step.reason.map(Reason::as_str),
+            lease_ms,
+        });
+    }
+    let route = Route {
+        event_id: event.event_id.clone(),
+        invocation_id: item.invocation_id.clone(),
+        from_cdc: item.from_cdc,
+        committed_at: item.committed_at.map(|moment| moment.into_inner()),
+        captured_at: item.captured_at.map(|moment| moment.into_inner()),
+        handled_at: item.handled_at.into_inner(),
+        deliveries,
+    };
+    Ok((route, attempts))
+}
+
+fn wants(endpoint: &Endpoint, event_type: &str) -> bool {
+    endpoint.event_types.iter().any(|filter| match filter.parse::<EventFilter>() {
+        Ok(filter) => filter.matches(event_type),
+        Err(error) => {
+            // Sending too much loses nothing; a filter that can't be read must not swallow events.
+            tracing::error!(endpoint.id = endpoint.endpoint_id, %error, "an endpoint's filter can't be read");
+            true
+        }
+    })
+}

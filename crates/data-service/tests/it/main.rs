@@ -1,0 +1,17 @@
+//! data-service over real HTTP on a real database, whose role has the service's rights and no more.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod answers;
+mod body;
+mod doors;
+mod lab;
+mod next;
+mod open;
+mod overdue;
+mod parked_records;
+mod record;
+mod secrets;
+mod service;
+mod sweep;
+mod without_database;
