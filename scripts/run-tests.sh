@@ -27,7 +27,7 @@ unit() {
 e2e() {
     step "build" && cargo build --workspace --quiet && cargo test --workspace --no-run --quiet
     step "every test beside the real components" && target/debug/stack exec -- \
-        cargo test --workspace --quiet --no-fail-fast -- --include-ignored
+        cargo test --workspace --quiet --no-fail-fast -- --include-ignored --skip three_mishaps_around_the_sweep
     step "the committed SQL data" && target/debug/stack exec --only postgres -- scripts/offline-data.sh --check
 }
 

@@ -21,6 +21,10 @@ use crate::post::Door;
 /// How long a step tries to get through to data-service before it lets Restate wait.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// CDC reads a commit from the log a moment before other sessions see it: so long an event that CDC has brought is
+/// looked for again before it counts as unknown.
+const NOT_YET_VISIBLE: Duration = Duration::from_secs(1);
+
 /// Everything that a step needs.
 #[derive(Clone)]
 pub struct Deliverer {
@@ -75,10 +79,7 @@ impl Deliverer {
             captured_at: position.captured_at,
             handled_at,
         };
-        let opened = until_answered("open an event", || async {
-            Some(self.ledger.open(open.clone()).await).filter(|answer| !matches!(answer, Opened::Failed))
-        });
-        match opened.await? {
+        match self.open(open).await? {
             Opened::Deliveries { attempts, later } => Ok(self.make(attempts, later).await),
             Opened::UnknownEvent => self.park(ParkedReason::UnknownEvent, None, &position, &value).await,
             Opened::BeforeHorizon => self.park(ParkedReason::BeforeHorizon, None, &position, &value).await,
@@ -114,6 +115,22 @@ impl Deliverer {
             }
         }
         Ok(later)
+    }
+
+    async fn open(&self, open: Open) -> Result<Opened, NotNow> {
+        let began = Instant::now();
+        let mut backoff = Backoff::new(Duration::from_millis(2), Duration::from_millis(100));
+        loop {
+            let opened = until_answered("open an event", || async {
+                Some(self.ledger.open(open.clone()).await).filter(|answer| !matches!(answer, Opened::Failed))
+            });
+            match opened.await? {
+                Opened::UnknownEvent if open.from_cdc && began.elapsed() < NOT_YET_VISIBLE => {
+                    tokio::time::sleep(backoff.next_wait()).await;
+                }
+                opened => return Ok(opened),
+            }
+        }
     }
 
     async fn make(&self, attempts: Vec<Attempt>, later: Vec<Later>) -> Left {
