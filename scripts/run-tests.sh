@@ -18,22 +18,32 @@ export SQLX_OFFLINE=true
 step() { echo "== $*" >&2; }
 
 unit() {
-    step "format" && cargo fmt --all -- --check
-    step "lints" && cargo clippy --workspace --all-targets --quiet -- -D warnings
-    step "unit tests, the ledger's model, the house's rules" &&
-        cargo test --workspace --quiet --lib --bins --test model --test house
+    step "format"
+    cargo fmt --all -- --check
+    step "lints"
+    cargo clippy --workspace --all-targets --quiet -- -D warnings
+    step "unit tests, the ledger's model, the house's rules"
+    cargo test --workspace --quiet --lib --bins --test model --test house
 }
 
 e2e() {
-    step "build" && cargo build --workspace --quiet && cargo test --workspace --no-run --quiet
-    step "every test beside the real components" && target/debug/stack exec -- \
+    step "build"
+    cargo build --workspace --quiet
+    cargo test --workspace --no-run --quiet
+    step "every test beside the real components"
+    target/debug/stack exec -- \
         cargo test --workspace --quiet --no-fail-fast -- --include-ignored --skip three_mishaps_around_the_sweep
-    step "the committed SQL data" && target/debug/stack exec --only postgres -- scripts/offline-data.sh --check
+    step "the committed SQL data"
+    target/debug/stack exec --only postgres -- scripts/offline-data.sh --check
 }
 
 case $what in
     unit) unit ;;
     e2e) e2e ;;
-    all) unit && e2e ;;
+    # Not joined with &&, which would switch off the end at the first failure.
+    all)
+        unit
+        e2e
+        ;;
 esac
 step "all is well"

@@ -21,7 +21,7 @@ use crate::portal::Portal;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make merchants and endpoints, then payments and status changes, and keep the account of it.
-    Load(load::Flags),
+    Load(Box<load::Flags>),
     /// Wait for what the account acknowledges, and say what became of it, by id.
     Verdict(verdict::Flags),
     /// Print the portal's account of a window, and check its sums.
@@ -59,7 +59,7 @@ pub fn run(command: Command) -> anyhow::Result<bool> {
     let mut is_well = false;
     lifecycle::run(1, async {
         is_well = match command {
-            Command::Load(flags) => load::run(flags, &Lifecycle::on_signals()?).await?,
+            Command::Load(flags) => load::run(*flags, &Lifecycle::on_signals()?).await?,
             Command::Verdict(flags) => verdict::run(flags).await?,
             Command::Audit(flags) => audit::run(flags).await?,
             Command::Why(flags) => why::run(flags).await?,

@@ -58,8 +58,7 @@ impl Load {
     pub async fn stop(self) -> HashSet<String> {
         self.lifecycle.stop();
         self.lifecycle.finish(Duration::from_secs(10)).await.unwrap();
-        let committed = self.committed.lock().await.clone();
-        committed
+        self.committed.lock().await.clone()
     }
 }
 

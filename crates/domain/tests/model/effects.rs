@@ -102,8 +102,8 @@ impl Protocol {
             }
             Action::CutPower => {
                 if let Some(durable) = world.durable.take() {
-                    for version in 0..durable.len() {
-                        world.past[version].doubts += u8::from(durable[version] != world.ledger[version]);
+                    for (version, row) in durable.iter().enumerate() {
+                        world.past[version].doubts += u8::from(*row != world.ledger[version]);
                     }
                     world.ledger = durable;
                     world.era += 1;

@@ -3,6 +3,8 @@
 //!
 //! What it found is in docs/architecture.md.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod effects;
 mod offers;
 mod planted;

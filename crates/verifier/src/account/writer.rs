@@ -101,7 +101,7 @@ fn write_and_sync(mut file: &File, jobs: &mpsc::Receiver<Job>) {
         let bytes: Vec<u8> = group.iter().flat_map(|job| job.line.iter().copied()).collect();
         let result = file.write_all(&bytes).and_then(|()| file.sync_data());
         for job in group {
-            let result = result.as_ref().map(|()| ()).map_err(|error| io::Error::new(error.kind(), error.to_string()));
+            let result = result.as_ref().copied().map_err(|error| io::Error::new(error.kind(), error.to_string()));
             // A caller that has gone away needs no answer.
             let _ = job.synced.send(result);
         }
