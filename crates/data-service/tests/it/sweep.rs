@@ -103,7 +103,7 @@ async fn start(lab: &Lab) -> String {
 
 #[sqlx::test(migrations = "../../migrations")]
 async fn the_start_moves_up_to_what_is_routed_and_no_further(pool: PgPoolOptions, connect: PgConnectOptions) {
-    let lab = Lab::start(pool, connect).await;
+    let lab = Lab::start_with(pool, connect, NONE).await;
     let merchant = lab.merchant().await;
     let (first, second) = (lab.payment(&merchant).await, lab.payment(&merchant).await);
     lab.service.open(first.event_id, "inv_1").await;

@@ -101,13 +101,15 @@ pub async fn unrouted(
 }
 
 /// Moves the sweep's start up to its candidate, if no transaction from before the candidate can still commit and
-/// everything below it is routed; then the present moment is the next candidate.
+/// everything below it is routed; then the moment before `margin_ms` is the next candidate: by so much may the clock be
+/// set back, or a standby's be late, that takes over.
 ///
 /// # Errors
 /// If the statement fails.
-pub async fn advance_sweep(pool: &PgPool, sweep: &Sweep) -> Result<(), Error> {
-    // Invariant: candidate_at is the transaction's start, which is before its snapshot; a transaction that gets its
-    // number after that snapshot makes only ids that are later than candidate_at.
+pub async fn advance_sweep(pool: &PgPool, sweep: &Sweep, margin_ms: i64) -> Result<(), Error> {
+    // Invariant: candidate_at is at most the start of this transaction, before it has its number, candidate_xid.
+    // Whoever gets a later number makes only ids that are later than candidate_at. Nothing that a snapshot tells would
+    // do: its xmax is below the numbers of transactions that are under way, if none after them has completed.
     sqlx::query!(
         r#"
         update sweep
@@ -115,8 +117,8 @@ pub async fn advance_sweep(pool: &PgPool, sweep: &Sweep) -> Result<(), Error> {
                 when candidate_xid > pg_snapshot_xmax(pg_current_snapshot()) then routed_through
                 else greatest(routed_through, lowest_id('evt_', candidate_at))
             end,
-            candidate_at = now(),
-            candidate_xid = pg_snapshot_xmax(pg_current_snapshot())
+            candidate_at = now() - $2 * interval '1 ms',
+            candidate_xid = pg_current_xact_id()
         where candidate_xid > pg_snapshot_xmax(pg_current_snapshot())
             or (pg_snapshot_xmin(pg_current_snapshot()) >= candidate_xid
                 and not exists (
@@ -126,6 +128,7 @@ pub async fn advance_sweep(pool: &PgPool, sweep: &Sweep) -> Result<(), Error> {
                         and not exists (select from routed_events r where r.event_id = e.event_id and r.event_id >= $1)))
         "#,
         sweep.from,
+        f64_of(margin_ms),
     )
     .execute(pool)
     .await

@@ -7,3 +7,4 @@ mod partitions;
 mod payment_events;
 mod plans;
 mod roles;
+mod sweep;
