@@ -150,10 +150,16 @@ impl Lab {
     pub fn relay_on(&self, url: &Url, more: &[&str]) -> String {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let log = self.folder.join(format!("relay-{port}.log"));
+        // The relay takes the password from a file alone.
+        let mut address = url.clone();
+        address.set_password(None).unwrap();
+        let password = self.folder.join("password");
+        std::fs::write(&password, url.password().unwrap_or("none is asked for")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_cdc-relay"))
             .env_clear()
+            .env("EVERHOOK_DATABASE_PASSWORD_FILE", &password)
             .env("EVERHOOK_LISTEN", format!("127.0.0.1:{port}"))
-            .env("EVERHOOK_DATABASE_URL", url.as_str())
+            .env("EVERHOOK_DATABASE_URL", address.as_str())
             .env("EVERHOOK_KAFKA", &self.kafka)
             .env("EVERHOOK_TOPIC", &self.name)
             .env("EVERHOOK_SLOT", &self.name)
