@@ -29,6 +29,12 @@ pub enum Error {
         /// What librdkafka said.
         source: KafkaError,
     },
+    /// The system has no thread for us.
+    #[error("can't start a thread for Kafka's reports")]
+    Thread {
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The topic could not be created or asked for.
     #[error("can't create the topic {topic}, or ask whether it is there")]
     CreateTopic {
@@ -94,17 +100,6 @@ pub async fn connect(settings: &Settings, topic: &Topic, limit: usize) -> Result
     // Losses before the first success say nothing: a name may have had several addresses.
     while events.try_recv().is_ok() {}
     Ok(Connection { producer, events, limit })
-}
-
-impl Connection {
-    /// Lets go of the producer. What it still holds is given up.
-    pub async fn close(self) {
-        let Self { producer, events, .. } = self;
-        drop(events);
-        if blocking(move || drop(producer)).await.is_err() {
-            tracing::warn!("the Kafka producer could not be closed cleanly");
-        }
-    }
 }
 
 /// Runs a call that blocks where it does not stop everything else.

@@ -137,9 +137,7 @@ impl Relay {
             () = lifecycle.stopped() => return Ok(()),
             connection = kafka::connect(&self.settings, &self.topic, memory.limit) => connection?,
         };
-        let ended = self.stream(lifecycle, memory, &mut kafka).await;
-        kafka.close().await;
-        ended
+        self.stream(lifecycle, memory, &mut kafka).await
     }
 
     async fn stream(&self, lifecycle: &Lifecycle, memory: &mut Memory, kafka: &mut Connection) -> Result<(), Error> {

@@ -1,10 +1,14 @@
 //! The producer.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext, PurgeConfig};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use super::{Error, Settings};
@@ -12,9 +16,14 @@ use crate::record::Record;
 use crate::session::MOST_RECORDS;
 use crate::sink::{Event, Refusal, Sink, Ticket};
 
-/// Writes records to one topic.
+/// How long the thread listens at a time. At the end of each time rdkafka polls without pause for up to a
+/// millisecond: its own thread does so ten times a second.
+const LISTEN: Duration = Duration::from_secs(1);
+
+/// Writes records to one topic. Dropping it gives up what it still holds.
 pub struct Producer {
-    inner: ThreadedProducer<Reports>,
+    inner: Arc<BaseProducer<Reports>>,
+    ended: Arc<AtomicBool>,
     topic: String,
 }
 
@@ -31,13 +40,34 @@ impl Producer {
         let (sender, events) = mpsc::unbounded_channel();
         // The bound on outstanding records is the session's; this one only must not be reached before it.
         let config = settings.producer(largest_batch_bytes, 2 * MOST_RECORDS);
-        let inner = config.create_with_context(Reports { sender }).map_err(|source| Error::Client { source })?;
-        Ok((Self { inner, topic: topic.to_owned() }, events))
+        let inner: BaseProducer<Reports> =
+            config.create_with_context(Reports { sender }).map_err(|source| Error::Client { source })?;
+        let producer = Self { inner: Arc::new(inner), ended: Arc::default(), topic: topic.to_owned() };
+        let (inner, ended) = (producer.inner.clone(), producer.ended.clone());
+        // librdkafka reports to whoever waits for it, and waiting blocks. The thread ends by itself soon after the
+        // producer, and takes the rest of librdkafka down with it.
+        std::thread::Builder::new()
+            .name("kafka-reports".to_owned())
+            .spawn(move || {
+                while !ended.load(Ordering::Relaxed) {
+                    inner.poll(LISTEN);
+                }
+            })
+            .map_err(|source| Error::Thread { source })?;
+        Ok((producer, events))
     }
 
     /// The client below.
     pub(super) fn client(&self) -> &rdkafka::client::Client<impl ClientContext + use<>> {
-        rdkafka::producer::Producer::client(&self.inner)
+        self.inner.client()
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        // Nothing may go out beside the next producer, which sends the same records.
+        self.inner.purge(PurgeConfig::default().queue().inflight());
     }
 }
 
