@@ -23,7 +23,7 @@ pub enum Command {
     /// Bring the schema up to date and make the partitions of the next 60 days. May be repeated.
     Migrate(Migrate),
     /// Serve webhook-consumer and the portal.
-    Serve(Serve),
+    Serve(Box<Serve>),
 }
 
 /// Flags of `migrate`.

@@ -16,7 +16,7 @@ fn main() -> anyhow::Result<()> {
             if flags.service.check_config {
                 return Ok(());
             }
-            lifecycle::run(flags.service.threads, serve(flags))
+            lifecycle::run(flags.service.threads, serve(*flags))
         }
     }
 }
