@@ -113,8 +113,8 @@ impl Lab {
         let mut url = server.clone();
         url.set_path(&name);
         let folder = std::env::temp_dir().join(&name);
-        std::fs::create_dir_all(&folder).unwrap();
         let kafka = variable("EVERHOOK_TEST_KAFKA");
+        std::fs::create_dir_all(&folder).unwrap();
         let lab = Self { name, url, server, kafka, relays: Mutex::default(), folder };
         let mut connection = connect(&lab.server).await;
         sqlx::query(AssertSqlSafe(format!("create database {}", lab.name))).execute(&mut connection).await.unwrap();
