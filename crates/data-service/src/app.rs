@@ -39,7 +39,7 @@ pub struct Patience {
 
 /// The database's connections, by what they are for.
 pub struct Pools {
-    /// For what is rare, of any kind; commits wait for the disk.
+    /// For what is rare, and may look over many rows; commits wait for the disk.
     pub rare: PgPool,
     /// For results, by key; commits wait for the disk.
     pub recording: PgPool,
@@ -60,7 +60,7 @@ impl Pools {
         let recording = (connections.saturating_sub(rare) / 2).max(1);
         let fast = connections.saturating_sub(rare + recording).max(1);
         Ok(Self {
-            rare: connect(rare, Durability::Durable, Statements::Any)?,
+            rare: connect(rare, Durability::Durable, Statements::Scans)?,
             recording: connect(recording, Durability::Durable, Statements::Lookups)?,
             fast: connect(fast, Durability::Fast, Statements::Lookups)?,
         })
@@ -123,11 +123,7 @@ impl App {
     pub fn new(flags: &Serve, lifecycle: &Lifecycle) -> Result<Self, Error> {
         let url = flags.database.url_with_password().map_err(Error::Password)?;
         let pools = Pools::share(flags.database.database_connections, |share, durability, statements| {
-            let connect = match statements {
-                Statements::Any => store::connect,
-                Statements::Lookups => store::connect_for_lookups,
-            };
-            connect(url.as_str(), share, "data-service", durability).map_err(Error::Pool)
+            store::connect_for(statements, url.as_str(), share, "data-service", durability).map_err(Error::Pool)
         })?;
         let patience = Patience {
             unrouted: flags.unrouted_after,

@@ -18,7 +18,7 @@ pub mod schema;
 pub mod transaction;
 pub mod why;
 
-pub use pool::{Durability, Statements, connect, connect_for_lookups, connect_with};
+pub use pool::{Durability, Statements, connect, connect_for, connect_with};
 
 /// A statement failed. `doing` says which, as its function's name in words.
 #[derive(Debug, thiserror::Error)]

@@ -27,6 +27,9 @@ pub enum Statements {
     /// a partition for each day. A plan for all values prunes partitions when it runs, if the statement bounds the
     /// keys. Invariant: it was perhaps made when today's partition was empty, so it must use the index nevertheless.
     Lookups,
+    /// Over many rows, of which the first ones are wanted: as look-ups, but read in the order of an index, so that they
+    /// end where enough is found, and by no other process beside.
+    Scans,
 }
 
 /// A pool that connects when it is first used. `url` may carry a password: it is never printed.
@@ -34,20 +37,21 @@ pub enum Statements {
 /// # Errors
 /// If the URL has options that are not known.
 pub fn connect(url: &str, connections: u32, service: &str, durability: Durability) -> Result<PgPool, Error> {
-    Ok(connect_with(options(url, service)?, connections, durability, Statements::Any))
+    connect_for(Statements::Any, url, connections, service, durability)
 }
 
-/// As [`connect`], for statements that are all look-ups by key.
+/// As [`connect`], for statements of one kind.
 ///
 /// # Errors
 /// If the URL has options that are not known.
-pub fn connect_for_lookups(
+pub fn connect_for(
+    statements: Statements,
     url: &str,
     connections: u32,
     service: &str,
     durability: Durability,
 ) -> Result<PgPool, Error> {
-    Ok(connect_with(options(url, service)?, connections, durability, Statements::Lookups))
+    Ok(connect_with(options(url, service)?, connections, durability, statements))
 }
 
 /// As [`connect`], with options that no URL has to carry.
@@ -69,6 +73,12 @@ pub fn connect_with(
             ("plan_cache_mode", "force_generic_plan"),
             ("enable_seqscan", "off"),
             ("lock_timeout", "2s"),
+        ]),
+        Statements::Scans => options.options([
+            ("plan_cache_mode", "force_generic_plan"),
+            ("enable_seqscan", "off"),
+            ("enable_hashjoin", "off"),
+            ("max_parallel_workers_per_gather", "0"),
         ]),
     };
     PgPoolOptions::new()

@@ -49,18 +49,30 @@ async fn look(core: &Core, holder: &str) -> Result<Overdue, store::Error> {
 /// Events that nobody has routed, oldest first, without those that were handed out lately.
 async fn unrouted(core: &Core) -> Result<Vec<EventId>, store::Error> {
     let (pool, patience) = (&core.rare, &core.patience);
+    let began = Instant::now();
     let (on_the_way, room) = {
         let mut handed_out = core.handed_out.lock().unwrap_or_else(PoisonError::into_inner);
-        (handed_out.recent(patience.overtaken, Instant::now()), handed_out.room(patience.sweep_limit))
+        if handed_out.is_resting(began) {
+            return Ok(Vec::new());
+        }
+        (handed_out.recent(patience.overtaken, began), handed_out.room(patience.sweep_limit))
     };
     let sweep = store::ledger::read_sweep(pool).await?;
     let (overtaken, any) = (millis(patience.overtaken), millis(patience.unrouted));
-    let mut found = store::ledger::unrouted(pool, &sweep, overtaken, any, &on_the_way, room).await?;
-    found.extend(store::ledger::recovered_events(pool, &on_the_way, room).await?);
+    // What is on the way is found again, and left out here.
+    let limit = room.saturating_add(i64::try_from(on_the_way.len()).unwrap_or(i64::MAX));
+    let mut found = store::ledger::unrouted(pool, &sweep, overtaken, any, limit).await?;
+    found.extend(store::ledger::recovered_events(pool, limit).await?);
+    found.retain(|id| !on_the_way.contains(id));
+    found.truncate(usize::try_from(room).unwrap_or(usize::MAX));
     store::ledger::resolve_recovered(pool).await?;
     // Events that young are not looked for anyway, so the margin costs nothing.
     store::ledger::advance_sweep(pool, &sweep, overtaken).await?;
-    core.handed_out.lock().unwrap_or_else(PoisonError::into_inner).add(&found, Instant::now());
+    {
+        let mut handed_out = core.handed_out.lock().unwrap_or_else(PoisonError::into_inner);
+        handed_out.add(&found, Instant::now());
+        handed_out.rest_after(began.elapsed(), Instant::now());
+    }
     let parsed = found.iter().filter_map(|id| {
         id.parse().map_err(|error| tracing::error!(event.id = id, %error, "domain_events has an id that is none")).ok()
     });

@@ -55,26 +55,23 @@ pub async fn park_record(pool: &PgPool, record: &NewParkedRecord) -> Result<(), 
     Ok(())
 }
 
-/// Ids of events that were unknown when a record named them, exist now, and are not routed; without those of
-/// `handed_out`.
+/// Ids of events that were unknown when a record named them, exist now, and are not routed.
 ///
 /// # Errors
 /// If the statement fails.
-pub async fn recovered_events(pool: &PgPool, handed_out: &[String], limit: i64) -> Result<Vec<String>, Error> {
+pub async fn recovered_events(pool: &PgPool, limit: i64) -> Result<Vec<String>, Error> {
     sqlx::query_scalar!(
         r#"
         select distinct p.event_id as "event_id!"
         from parked_records p
         where p.reason = 'unknown_event' and p.resolved_at is null
             and p.event_id >= (select h.event_id from horizon h)
-            and p.event_id <> all($2)
             and exists (select from domain_events e where e.event_id = p.event_id)
             and not exists (select from routed_events r where r.event_id = p.event_id)
         order by 1
         limit $1
         "#,
         limit,
-        handed_out,
     )
     .fetch_all(pool)
     .await

@@ -55,7 +55,7 @@ pub async fn read_sweep(pool: &PgPool) -> Result<Sweep, Error> {
 }
 
 /// Unrouted events from `from` on, oldest first: those older than `any_ms`, and those older than `overtaken_ms` if
-/// CDC has routed a newer one, so that it has passed them over. Those of `handed_out` are left out.
+/// CDC has routed a newer one, so that it has passed them over.
 ///
 /// # Errors
 /// If a statement fails.
@@ -64,17 +64,18 @@ pub async fn unrouted(
     sweep: &Sweep,
     overtaken_ms: i64,
     any_ms: i64,
-    handed_out: &[String],
     limit: i64,
 ) -> Result<Vec<String>, Error> {
     let found = sqlx::query!(
         r#"
-        select e.event_id as "event_id!", e.occurred_at < $2::timestamptz - $4::float8 * interval '1 ms' as "old!"
+        select e.event_id as "event_id!", e.event_id < lowest_id('evt_', $2::timestamptz - $4::float8 * interval '1 ms') as "old!"
         from domain_events e
         where e.event_id >= $1
             and e.event_id < lowest_id('evt_', $2::timestamptz - $3::float8 * interval '1 ms')
-            and e.event_id <> all($6)
-            and not exists (select from routed_events r where r.event_id = e.event_id and r.event_id >= $1)
+            and not exists (
+                select from routed_events r
+                where r.event_id = e.event_id and r.event_id >= $1
+                    and r.event_id < lowest_id('evt_', $2::timestamptz - $3::float8 * interval '1 ms'))
         order by e.event_id
         limit $5
         "#,
@@ -83,15 +84,16 @@ pub async fn unrouted(
         f64_of(overtaken_ms.min(any_ms)),
         f64_of(any_ms),
         limit,
-        handed_out,
     )
     .fetch_all(pool)
     .await
     .map_err(Error::doing("looking for unrouted events"))?;
-    let Some(oldest) = found.first() else { return Ok(Vec::new()) };
+    let Some(young) = found.iter().find(|event| !event.old) else {
+        return Ok(found.into_iter().map(|event| event.event_id).collect());
+    };
     let newest_by_cdc = sqlx::query_scalar!(
         r#"select max(event_id) as "newest?" from routed_events where event_id > $1 and from_cdc"#,
-        oldest.event_id,
+        young.event_id,
     )
     .fetch_one(pool)
     .await
@@ -125,7 +127,10 @@ pub async fn advance_sweep(pool: &PgPool, sweep: &Sweep, margin_ms: i64) -> Resu
                     select from domain_events e
                     where e.event_id >= $1
                         and e.event_id < lowest_id('evt_', candidate_at)
-                        and not exists (select from routed_events r where r.event_id = e.event_id and r.event_id >= $1)))
+                        and not exists (
+                            select from routed_events r
+                            where r.event_id = e.event_id and r.event_id >= $1
+                                and r.event_id < lowest_id('evt_', candidate_at))))
         "#,
         sweep.from,
         f64_of(margin_ms),
