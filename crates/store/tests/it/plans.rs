@@ -26,9 +26,10 @@ async fn a_look_up_scans_one_partition_of_many(pool: PgPoolOptions, connect: PgC
         }
         // The session tells its counts when it ends.
     }
-    // Making the partitions has scanned them, too, but not so often.
+    // Making the partitions has scanned them, too, but not so often. Before PostgreSQL 18, the default one is looked at,
+    // too, and is empty.
     let often = "select relname::text from pg_stat_user_tables
-        where relname ~ '^(domain_events|routed_events|deliveries)_' and idx_scan + seq_scan >= $1 order by 1";
+        where relname ~ '^(domain_events|routed_events|deliveries)_[0-9]' and idx_scan + seq_scan >= $1 order by 1";
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     let scanned = loop {
         let scanned: Vec<String> = sqlx::query_scalar(often).bind(ASKED).fetch_all(&database).await.unwrap();
@@ -38,7 +39,7 @@ async fn a_look_up_scans_one_partition_of_many(pool: PgPoolOptions, connect: PgC
         assert!(tokio::time::Instant::now() < deadline, "only {scanned:?} were scanned");
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
-    assert_eq!(scanned.len(), 3, "one partition of each table, but these were scanned: {scanned:?}");
+    assert_eq!(scanned.len(), 3, "one day of each table, but these were scanned: {scanned:?}");
 }
 
 fn now_ms() -> u128 {
