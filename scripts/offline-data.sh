@@ -9,7 +9,7 @@ fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
 # The service refuses a password in a URL; PostgreSQL's own variable carries it.
 password=$(sed -E 's#^[^:]+://[^:@/]+:([^@]*)@.*#\1#' <<<"$DATABASE_URL")
-PGPASSWORD=$password cargo run --quiet --package data-service -- migrate \
+PGPASSWORD=$password SQLX_OFFLINE=true cargo run --quiet --package data-service -- migrate \
     --database-url "$(sed -E 's#(://[^:@/]+):[^@]*@#\1@#' <<<"$DATABASE_URL")"
 touch crates/store/src/lib.rs
 SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$fresh cargo build --quiet --package store
