@@ -12,7 +12,7 @@ fn main() -> anyhow::Result<()> {
     let filter = format!("pgwire_replication=off,{}", flags.service.log);
     telemetry::init(flags.service.log_format, &filter)?;
     flags.check().context("the configuration can't be used")?;
-    if flags.service.check_config {
+    if flags.service.only_checks(flags.listen)? {
         return Ok(());
     }
     tracing::info!(?flags, "starting");

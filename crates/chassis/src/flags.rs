@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::health;
 use crate::telemetry::LogFormat;
 
 /// What every service takes.
@@ -21,9 +22,26 @@ pub struct ServiceFlags {
     /// Check the configuration, say what is wrong with it, and end. Opens no secret and resolves no name.
     #[arg(long)]
     pub check_config: bool,
+    /// Ask the process that runs with the same flags for its health, and end: with success if it serves.
+    #[arg(long, conflicts_with = "check_config")]
+    pub check_health: bool,
     /// On SIGTERM, wait at most so long for the work under way.
     #[arg(long, env = "EVERHOOK_SHUTDOWN_TIMEOUT", value_parser = duration, default_value = "20s")]
     pub shutdown_timeout: Duration,
+}
+
+impl ServiceFlags {
+    /// Does what the process was started for, if that is only a check; false if it is to serve.
+    /// Call it when the flags are known to be good.
+    ///
+    /// # Errors
+    /// If the process that listens there does not answer that it is well.
+    pub fn only_checks(&self, listen: Listen) -> Result<bool, health::Error> {
+        if self.check_health {
+            health::ask(listen)?;
+        }
+        Ok(self.check_config || self.check_health)
+    }
 }
 
 /// Where a service listens. Each binary gives its own default port.

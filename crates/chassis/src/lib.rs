@@ -8,6 +8,7 @@ pub mod client;
 pub mod database;
 pub mod error_chain;
 pub mod flags;
+pub mod health;
 pub mod lifecycle;
 pub mod metrics;
 pub mod params;

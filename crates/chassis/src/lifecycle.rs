@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -92,16 +93,26 @@ impl Lifecycle {
         }
     }
 
-    /// Waits for the request to stop, then for the tasks, at most `timeout`.
+    /// Tells systemd that the process serves, waits for the request to stop, then for the tasks, at most `timeout`.
     ///
     /// # Errors
     /// If tasks are still running then; they die with the process.
     pub async fn finish(&self, timeout: Duration) -> Result<(), StillRunning> {
+        tell_systemd(NotifyState::Ready);
         self.stop.cancelled().await;
+        tell_systemd(NotifyState::Stopping);
         self.tasks.close();
         tokio::time::timeout(timeout, self.tasks.wait())
             .await
             .map_err(|_| StillRunning { count: self.tasks.len(), timeout })
+    }
+}
+
+/// Does nothing where no systemd has started the process with `Type=notify`.
+fn tell_systemd(state: NotifyState<'_>) {
+    let said = state.to_string();
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, said, "systemd could not be told");
     }
 }
 

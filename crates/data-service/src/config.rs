@@ -35,6 +35,9 @@ pub struct Migrate {
     /// How the log is written to stderr.
     #[arg(long, env = "EVERHOOK_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+    /// Check the configuration, say what is wrong with it, and end. Opens no secret and connects to nothing.
+    #[arg(long)]
+    pub check_config: bool,
 }
 
 /// Flags of `serve`.

@@ -13,7 +13,7 @@ fn main() -> anyhow::Result<()> {
         Command::Serve(flags) => {
             telemetry::init(flags.service.log_format, &flags.service.log).context("reading --log")?;
             flags.validate()?;
-            if flags.service.check_config {
+            if flags.service.only_checks(flags.listen)? {
                 return Ok(());
             }
             lifecycle::run(flags.service.threads, serve(*flags))
@@ -23,6 +23,9 @@ fn main() -> anyhow::Result<()> {
 
 async fn migrate(flags: Migrate) -> anyhow::Result<()> {
     telemetry::init(flags.log_format, "info").context("starting the log")?;
+    if flags.check_config {
+        return Ok(());
+    }
     let url = flags.database.url_with_password()?;
     let pool = store::connect(url.as_str(), 1, "data-service migrate", store::Durability::Durable)?;
     let migrations = store::schema::migrate(&pool).await.context("running the migrations")?;

@@ -9,7 +9,7 @@ use store::Durability;
 fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     telemetry::init(flags.service.log_format, &flags.service.log)?;
-    if flags.service.check_config {
+    if flags.service.only_checks(flags.listen)? {
         return Ok(());
     }
     tracing::info!(?flags, "starting");

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::ensure;
-use chassis::flags::{Listen, ServiceFlags, duration};
+use anyhow::{Context as _, ensure};
+use chassis::flags::{Listen, ServiceFlags, duration, read_trimmed};
 use chassis::telemetry::LogFormat;
 use url::Url;
+
+use crate::identity_key;
 
 /// Delivers, durably.
 #[derive(Debug, clap::Parser)]
@@ -64,6 +66,9 @@ pub struct Register {
     /// How the log is written to stderr.
     #[arg(long, env = "EVERHOOK_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+    /// Check the configuration, say what is wrong with it, and end. Opens no secret and connects to nothing.
+    #[arg(long)]
+    pub check_config: bool,
 }
 
 /// Flags of `serve`.
@@ -80,6 +85,9 @@ pub struct Serve {
     /// Restate's public key (publickeyv1_…): requests that it has not signed are refused.
     #[arg(long, env = "EVERHOOK_IDENTITY_KEY")]
     pub identity_key: Option<String>,
+    /// A file with that public key, as Restate prints it or as PEM.
+    #[arg(long, env = "EVERHOOK_IDENTITY_KEY_FILE")]
+    pub identity_key_file: Option<PathBuf>,
     /// Take requests that nobody has signed. Only where nobody else can reach the port.
     #[arg(long, env = "EVERHOOK_OPEN")]
     pub open: bool,
@@ -104,11 +112,24 @@ impl Serve {
     pub fn validate(&self) -> anyhow::Result<()> {
         ensure!(self.wave > 0, "--wave must be at least 1");
         ensure!(!self.reconcile_every.is_zero(), "--reconcile-every must be longer than nothing");
+        let said = [self.identity_key.is_some(), self.identity_key_file.is_some(), self.open];
         ensure!(
-            self.identity_key.is_some() != self.open,
-            "give Restate's public key with --identity-key, or say --open if nobody else can reach the port"
+            said.iter().filter(|said| **said).count() == 1,
+            "give Restate's public key with --identity-key or --identity-key-file, or say --open if nobody else can \
+             reach the port: one of the three"
         );
         Ok(())
+    }
+
+    /// Restate's public key as the SDK takes it; none if the door is open. Reads the key's file.
+    pub fn identity_key(&self) -> anyhow::Result<Option<String>> {
+        match &self.identity_key_file {
+            Some(file) => {
+                let text = read_trimmed(file).context("reading --identity-key-file")?;
+                identity_key::parse(&text).map(Some).with_context(|| format!("reading {}", file.display()))
+            }
+            None => Ok(self.identity_key.clone()),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod config;
 mod deliver;
 mod handlers;
+mod identity_key;
 mod ledger_client;
 mod position;
 mod post;
@@ -24,7 +25,7 @@ fn main() -> anyhow::Result<()> {
         Command::Serve(flags) => {
             telemetry::init(flags.service.log_format, &flags.service.log).context("reading --log")?;
             flags.validate()?;
-            if flags.service.check_config {
+            if flags.service.only_checks(flags.listen)? {
                 return Ok(());
             }
             lifecycle::run(flags.service.threads, serve(*flags))
@@ -34,6 +35,9 @@ fn main() -> anyhow::Result<()> {
 
 async fn register(flags: Register) -> anyhow::Result<()> {
     telemetry::init(flags.log_format, "info").context("starting the log")?;
+    if flags.check_config {
+        return Ok(());
+    }
     let registrar = Registrar::new(&flags.restate)?;
     registrar.ensure(registration::Deployment::Anew).await.context("registering with Restate")?;
     tracing::info!("the deployment, the Kafka cluster and the subscription are registered");
@@ -46,7 +50,7 @@ async fn serve(flags: Serve) -> anyhow::Result<()> {
     let ledger = ledger_client::LedgerClient::new(&flags, &lifecycle)?;
     let door = post::Door::new()?;
     let deliverer = deliver::Deliverer::new(ledger.clone(), door, flags.wave);
-    let endpoint = handlers::endpoint(deliverer, flags.identity_key.as_deref())?;
+    let endpoint = handlers::endpoint(deliverer, flags.identity_key()?.as_deref())?;
     let listener = chassis::server::bind(flags.listen).await?;
     server::serve(&lifecycle, listener, endpoint);
     reconciler::start(&lifecycle, &flags, ledger)?;

@@ -1,11 +1,12 @@
-//! Restate's door: HTTP/2 with TCP_NODELAY, which the SDK's own server does not set, and a stop on SIGTERM.
+//! Restate's door: TCP_NODELAY, which the SDK's own server does not set, and a stop on SIGTERM. Restate speaks HTTP/2;
+//! HTTP/1.1 is there for whoever asks `GET /health`.
 
 use std::pin::pin;
 use std::time::Duration;
 
 use chassis::Lifecycle;
-use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
 use restate_sdk::endpoint::Endpoint;
 use restate_sdk::hyper::HyperEndpoint;
 use tokio::net::{TcpListener, TcpStream};
@@ -43,11 +44,10 @@ async fn connection(lifecycle: Lifecycle, stream: TcpStream, endpoint: Endpoint)
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set on a connection");
     }
-    let connection = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .keep_alive_interval(PING_EVERY)
-        .max_concurrent_streams(MOST_STREAMS)
-        .serve_connection(TokioIo::new(stream), HyperEndpoint::new(endpoint));
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new());
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(PING_EVERY).max_concurrent_streams(MOST_STREAMS);
+    let connection = builder.serve_connection(TokioIo::new(stream), HyperEndpoint::new(endpoint));
     let mut connection = pin!(connection);
     let result = tokio::select! {
         result = &mut connection => result,
