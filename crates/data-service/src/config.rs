@@ -22,6 +22,8 @@ pub struct Config {
 pub enum Command {
     /// Bring the schema up to date and make the partitions of the next 60 days. May be repeated.
     Migrate(Migrate),
+    /// Print the migrations that this program brings, one a line: the file's name, and the SHA-384 of its bytes.
+    Migrations,
     /// Serve webhook-consumer and the portal.
     Serve(Box<Serve>),
 }

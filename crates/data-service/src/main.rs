@@ -1,15 +1,19 @@
 //! The truth at delivery time, and the ledger: webhook-consumer's only door to the database.
 
+use std::io::Write as _;
+
 use anyhow::Context as _;
 use chassis::{Lifecycle, Token, lifecycle, server, telemetry};
 use clap::Parser as _;
 
 use data_service::config::{Command, Config, Migrate, Serve};
 use data_service::{app, maintenance};
+use store::schema::Migrated;
 
 fn main() -> anyhow::Result<()> {
     match Config::parse().command {
         Command::Migrate(flags) => lifecycle::run(1, migrate(flags)),
+        Command::Migrations => list_migrations(),
         Command::Serve(flags) => {
             telemetry::init(flags.service.log_format, &flags.service.log).context("reading --log")?;
             flags.validate()?;
@@ -21,6 +25,14 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
+fn list_migrations() -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    for (file, hash) in store::schema::embedded() {
+        writeln!(stdout, "{file} {hash}").context("writing to stdout")?;
+    }
+    Ok(())
+}
+
 async fn migrate(flags: Migrate) -> anyhow::Result<()> {
     telemetry::init(flags.log_format, "info").context("starting the log")?;
     if flags.check_config {
@@ -28,9 +40,12 @@ async fn migrate(flags: Migrate) -> anyhow::Result<()> {
     }
     let url = flags.database.url_with_password()?;
     let pool = store::connect(url.as_str(), 1, "data-service migrate", store::Durability::Durable)?;
-    let migrations = store::schema::migrate(&pool).await.context("running the migrations")?;
+    match store::schema::migrate(&pool).await.context("running the migrations")? {
+        Migrated::UpToDate(migrations) => tracing::info!(migrations, "the schema is up to date"),
+        Migrated::Newer(version) => tracing::warn!(version, "the schema is newer than this program, and left as it is"),
+    }
     let partitions = store::schema::ensure_partitions(&pool).await?;
-    tracing::info!(migrations, new_partitions = partitions, "the schema is up to date");
+    tracing::info!(new_partitions = partitions, "the partitions of the next days are there");
     Ok(())
 }
 

@@ -7,4 +7,5 @@ mod partitions;
 mod payment_events;
 mod plans;
 mod roles;
+mod schema;
 mod sweep;

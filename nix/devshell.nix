@@ -1,0 +1,34 @@
+# `nix develop`: what building, testing and the scripts need. `stack` finds the components by variables and fetches none.
+{
+  craneLib,
+  environment,
+  cmake,
+  gnumake,
+  pkg-config,
+  nixfmt,
+  cargo-deny,
+  cargo-insta,
+  postgresql_18,
+  restate-cli,
+  jq,
+  curl,
+  openssl,
+}:
+craneLib.devShell (
+  environment
+  // {
+    packages = [
+      cmake
+      gnumake
+      pkg-config
+      nixfmt
+      cargo-deny
+      cargo-insta
+      postgresql_18
+      restate-cli
+      jq
+      curl
+      openssl
+    ];
+  }
+)

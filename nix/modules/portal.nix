@@ -1,0 +1,26 @@
+# portal: the operator's door.
+{ self }:
+import ../service.nix self "portal" (
+  {
+    cfg,
+    unit,
+    ...
+  }:
+  {
+    options = {
+      inherit (unit.options) database;
+      operatorTokenFile = unit.options.secret "A file with the token that the operator shows.";
+      dataServiceUrl = unit.options.url "http://127.0.0.1:3002" "Where data-service is.";
+      dataServiceTokenFile = unit.options.secret "A file with the token that data-service knows the portal by.";
+    };
+    flags = {
+      database-url = cfg.database.url;
+      data-service-url = cfg.dataServiceUrl;
+    };
+    secrets = {
+      operator-token-file = "operatorTokenFile";
+      data-service-token-file = "dataServiceTokenFile";
+      database-password-file = "database.passwordFile";
+    };
+  }
+)

@@ -1,0 +1,111 @@
+# Our programs, built with crane: dependencies once, then one derivation for each program; and the checks of the code.
+{
+  lib,
+  craneLib,
+  source,
+  cmake,
+  pkg-config,
+  rustc,
+}:
+let
+  toml = lib.importTOML ../Cargo.toml;
+  inherit (toml.workspace.package) version rust-version;
+  inherit (source) binaries manifest;
+
+  common = {
+    pname = "everhook";
+    inherit version;
+    strictDeps = true;
+    # librdkafka is built by CMake; nothing else of ours is.
+    nativeBuildInputs = [
+      cmake
+      pkg-config
+    ];
+    dontUseCmakeConfigure = true;
+    env.SQLX_OFFLINE = "true";
+    meta = {
+      license = lib.licenses.mit;
+      platforms = lib.platforms.linux;
+    };
+  };
+
+  # Feature sets differ from program to program, so each is selected alone, here and where it is built: the
+  # dependencies fit only then.
+  selection =
+    program:
+    "--package ${program}"
+    + lib.optionalString ((manifest program).features or { } ? cmake-build) " --features cmake-build";
+
+  everything =
+    "--locked --workspace --features "
+    + lib.concatMapStringsSep "," (crate: "${crate}/cmake-build") (
+      lib.filter (crate: (manifest crate).features or { } ? cmake-build) source.crates
+    );
+
+  programDependencies = craneLib.buildDepsOnly (
+    common
+    // {
+      src = source.manifests;
+      pname = "everhook-programs";
+      buildPhaseCargoCommand = lib.concatMapStrings (program: ''
+        cargoWithProfile build --locked ${selection program}
+      '') binaries;
+      doCheck = false;
+    }
+  );
+
+  program =
+    name:
+    craneLib.buildPackage (
+      common
+      // {
+        pname = name;
+        src = source.of name;
+        cargoArtifacts = programDependencies;
+        # Not --locked: the other crates of the workspace are not there, and cargo drops them from its copy of the lock.
+        cargoExtraArgs = selection name;
+        doCheck = false;
+        meta = common.meta // {
+          inherit ((manifest name).package) description;
+          mainProgram = name;
+        };
+      }
+    );
+
+  # The checks compile with little optimisation, as on a developer's machine.
+  whole = common // {
+    src = source.whole;
+    CARGO_PROFILE = "dev";
+    cargoExtraArgs = everything;
+  };
+  cargoArtifacts = craneLib.buildDepsOnly (whole // { pname = "everhook-checks"; });
+  checked = whole // {
+    inherit cargoArtifacts;
+  };
+in
+assert lib.assertMsg (lib.versionAtLeast (lib.getVersion rustc) rust-version)
+  "Everhook needs Rust ${rust-version} or newer, and this nixpkgs has ${lib.getVersion rustc}: take a newer nixpkgs";
+{
+  programs = lib.genAttrs binaries program;
+
+  checks = {
+    clippy = craneLib.cargoClippy (
+      checked // { cargoClippyExtraArgs = "--all-targets -- --deny warnings"; }
+    );
+    doc = craneLib.cargoDoc (
+      checked
+      // {
+        cargoDocExtraArgs = "--no-deps";
+        env = checked.env // {
+          RUSTDOCFLAGS = "--deny warnings";
+        };
+      }
+    );
+    fmt = craneLib.cargoFmt { inherit (whole) pname version src; };
+    deny = craneLib.cargoDeny { inherit (whole) pname version src; };
+    # What needs no component; the rest is run beside PostgreSQL, Kafka and Restate by scripts/run-tests.sh.
+    test = craneLib.cargoTest (
+      checked // { cargoTestExtraArgs = "--lib --bins --test model --test house"; }
+    );
+  };
+}

@@ -1,0 +1,28 @@
+# stack, with everything that it starts: nixpkgs' PostgreSQL and Kafka, our Restate, our services. It fetches nothing.
+{
+  lib,
+  runCommand,
+  makeWrapper,
+  symlinkJoin,
+  programs,
+  services,
+  environment,
+}:
+let
+  binaries = symlinkJoin {
+    name = "everhook-services";
+    paths = map (name: programs.${name}) (lib.attrNames services);
+  };
+in
+runCommand "stack-${programs.stack.version}"
+  {
+    nativeBuildInputs = [ makeWrapper ];
+    inherit (programs.stack) meta;
+  }
+  ''
+    makeWrapper ${lib.getExe programs.stack} $out/bin/stack \
+      --set-default EVERHOOK_BIN_DIR ${binaries}/bin \
+      ${lib.concatStringsSep " " (
+        lib.mapAttrsToList (name: value: "--set-default ${name} ${value}") environment
+      )}
+  ''
