@@ -15,7 +15,10 @@ let
         {
           system.stateVersion = "26.05";
           boot.loader.grub.enable = false;
-          fileSystems."/".device = "/dev/null";
+          fileSystems."/" = {
+            device = "/dev/null";
+            fsType = "ext4";
+          };
         }
         module
       ];

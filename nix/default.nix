@@ -36,6 +36,9 @@ let
   };
   sequin-image = import ./sequin.nix { fetchOci = pkgs.callPackage ./fetch-oci.nix { }; };
 
+  module = self.nixosModules.default;
+  nixosSystem = args: lib.nixosSystem (args // { inherit system; });
+
   application = description: package: {
     type = "app";
     program = lib.getExe package;
@@ -49,10 +52,8 @@ let
       inherit images stack sequin-image;
       stack-unwrapped = programs.stack;
       default = stack;
-      docs = pkgs.callPackage ./options-reference.nix {
-        module = self.nixosModules.default;
-        nixosSystem = args: nixpkgs.lib.nixosSystem (args // { inherit system; });
-      };
+      docs = pkgs.callPackage ./options-reference.nix { inherit module nixosSystem; };
+      units = pkgs.callPackage ./units.nix { inherit module nixosSystem; };
     };
 in
 {
@@ -95,8 +96,8 @@ in
           source
           services
           packages
+          nixosSystem
           ;
-        nixosSystem = args: nixpkgs.lib.nixosSystem (args // { inherit system; });
       };
     };
 

@@ -12,9 +12,26 @@ let
   inherit (toml.workspace.package) version rust-version;
   inherit (source) binaries manifest;
 
+  # librdkafka's CMake defines WITH_OAUTHBEARER_OIDC as 0, one file asks whether it is defined at all, and then wants
+  # curl's headers. A librdkafka in which that is mended can't be patched, and this goes.
+  cargoVendorDir = craneLib.vendorCargoDeps {
+    src = source.manifests;
+    overrideVendorCargoPackage =
+      crate: package:
+      if crate.name == "rdkafka-sys" then
+        package.overrideAttrs {
+          postPatch = ''
+            substituteInPlace librdkafka/src/rdkafka_conf.c \
+              --replace-fail '#ifdef WITH_OAUTHBEARER_OIDC' '#if WITH_OAUTHBEARER_OIDC'
+          '';
+        }
+      else
+        package;
+  };
+
   common = {
     pname = "everhook";
-    inherit version;
+    inherit version cargoVendorDir;
     strictDeps = true;
     # librdkafka is built by CMake; nothing else of ours is.
     nativeBuildInputs = [
@@ -102,7 +119,14 @@ assert lib.assertMsg (lib.versionAtLeast (lib.getVersion rustc) rust-version)
       }
     );
     fmt = craneLib.cargoFmt { inherit (whole) pname version src; };
-    deny = craneLib.cargoDeny { inherit (whole) pname version src; };
+    deny = craneLib.cargoDeny {
+      inherit (whole)
+        pname
+        version
+        src
+        cargoVendorDir
+        ;
+    };
     # What needs no component; the rest is run beside PostgreSQL, Kafka and Restate by scripts/run-tests.sh.
     test = craneLib.cargoTest (
       checked // { cargoTestExtraArgs = "--lib --bins --test model --test house"; }

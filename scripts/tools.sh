@@ -10,9 +10,10 @@ require_tools() {
     }
     need cc build-essential
     need make build-essential
-    need java default-jre-headless
-    need mvn maven
-    need npm npm
+    # What is installed already and named, as in nix develop, is not fetched.
+    [ -n "${EVERHOOK_JAVA:-}" ] || need java default-jre-headless
+    [ -n "${EVERHOOK_KAFKA_LIBS:-}" ] || need mvn maven
+    [ -n "${EVERHOOK_POSTGRES_BIN:-}" ] && [ -n "${EVERHOOK_RESTATE_SERVER:-}" ] || need npm npm
     # librdkafka's build looks for it.
     need pkg-config pkg-config
     if [ ${#missing[@]} -gt 0 ]; then

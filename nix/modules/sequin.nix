@@ -129,8 +129,8 @@ in
     vaultKeyFile = unit.options.secret "A file with base64 of 32 random bytes, with which Sequin encrypts what it keeps.";
     memoryMax = lib.mkOption {
       type = lib.types.str;
-      default = "2G";
-      description = "The most memory that Sequin gets. After a long outage of Kafka it takes what there is.";
+      default = "2g";
+      description = "The most memory that the container gets, as podman takes it. After a long outage of Kafka Sequin takes all.";
     };
   };
 
@@ -178,7 +178,10 @@ in
         image = "${cfg.image.imageName}:${cfg.image.imageTag}";
         imageFile = cfg.image;
         pull = "never";
-        extraOptions = [ "--network=host" ];
+        extraOptions = [
+          "--network=host"
+          "--memory=${cfg.memoryMax}"
+        ];
         volumes = [ "${configuration}:/etc/sequin.yaml:ro" ];
         environmentFiles = [ environmentFile ];
         environment = {
@@ -201,7 +204,6 @@ in
     systemd.services.podman-everhook-sequin = {
       startLimitIntervalSec = 0;
       serviceConfig = {
-        MemoryMax = cfg.memoryMax;
         RestartSec = "1s";
         # Three times an Erlang machine starts before it answers.
         ExecStartPost = unit.waitFor 180 health;

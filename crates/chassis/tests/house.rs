@@ -92,3 +92,19 @@ fn the_map_names_only_what_exists() {
     let missing: Vec<&&str> = paths.iter().filter(|path| !root().join(path).exists()).collect();
     assert!(missing.is_empty(), "docs/architecture.md names what does not exist: {missing:?}");
 }
+
+/// Without Nix nobody would notice before somebody builds with it.
+#[test]
+fn every_nix_file_parses() {
+    let files: Vec<PathBuf> = ["", "nix", "nix/modules", "checks"]
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(root().join(folder)).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "nix"))
+        .collect();
+    assert!(files.len() > 20, "only {} Nix files were found", files.len());
+    for file in files {
+        let errors = rnix::Root::parse(&std::fs::read_to_string(&file).unwrap()).errors().to_vec();
+        assert!(errors.is_empty(), "{}: {errors:?}", file.display());
+    }
+}
