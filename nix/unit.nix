@@ -72,9 +72,9 @@ let
   };
 in
 rec {
-  inherit hardening words;
+  inherit hardening;
 
-  # Ready within a minute and after any number of failures: what it needs may be away for hours.
+  # Comes back after any number of failures: what it needs may be away for hours.
   patient = {
     Restart = "always";
     RestartSec = "1s";
@@ -194,6 +194,14 @@ rec {
         default = null;
         description = "${description} An absolute path on the host, outside the Nix store; systemd reads it as root.";
       };
+
+    # Built with every system, as one of its checks.
+    configurationCheck = lib.mkOption {
+      type = lib.types.package;
+      internal = true;
+      readOnly = true;
+      description = "Fails to build where the program refuses its configuration.";
+    };
 
     # Flags of one of our programs, by name.
     settings = lib.types.attrsOf (
