@@ -34,7 +34,7 @@ e2e() {
     target/debug/stack exec -- \
         cargo test --workspace --quiet --no-fail-fast -- --include-ignored --skip three_mishaps_around_the_sweep
     step "the committed SQL data"
-    target/debug/stack exec --only postgres -- scripts/offline-data.sh --check
+    target/debug/stack exec --only postgres --migrations migrations -- scripts/offline-data.sh --check
 }
 
 case $what in

@@ -9,6 +9,7 @@ mod first_time;
 mod handed_out;
 pub mod next;
 pub mod open;
+mod order;
 pub mod overdue;
 pub mod parked_records;
 pub mod record;

@@ -63,6 +63,28 @@ impl State {
     }
 }
 
+/// In which order an endpoint wants its events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// As they come: none waits for another.
+    #[default]
+    Any,
+    /// The events of one object in the order of its versions; other objects are not held up.
+    PerObject,
+}
+
+impl Order {
+    /// The word for it in SQL and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::PerObject => "per_object",
+        }
+    }
+}
+
 /// Why a delivery is parked or exhausted, or an attempt was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -57,6 +57,9 @@ pub struct Attempt {
     pub attempt_id: AttemptId,
     /// For the whole POST, in milliseconds.
     pub timeout_ms: u64,
+    /// Whether the delivery stands in the line of its object; to be said again with the result.
+    #[serde(default)]
+    pub in_line: bool,
     /// What to send.
     pub request: Request,
 }
@@ -95,9 +98,20 @@ pub enum Answer {
     Stop {
         /// Why.
         why: Stop,
+        /// Deliveries that were behind this one and may go now; to be come back to.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        successors: Vec<Later>,
     },
     /// This item failed; the call is to be repeated.
     Failed,
+}
+
+impl Answer {
+    /// Nothing more to do, and nobody was behind.
+    #[must_use]
+    pub const fn stop(why: Stop) -> Self {
+        Self::Stop { why, successors: Vec::new() }
+    }
 }
 
 /// `POST /internal/record`: the result of an attempt.
@@ -117,6 +131,9 @@ pub struct Recorded {
     pub duration_ms: u64,
     /// The HTTP status, if there was an answer.
     pub status: Option<u16>,
+    /// As the attempt said: whether the delivery stands in the line of its object.
+    #[serde(default)]
+    pub in_line: bool,
     /// What the attempt failed of, in words; never a body or a secret.
     pub detail: Option<String>,
     /// What became of it.

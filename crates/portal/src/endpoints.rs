@@ -7,6 +7,7 @@ use axum::extract::State;
 use chassis::JsonObject;
 use chassis::params::PathParam;
 use domain::ids::{EndpointId, MerchantId};
+use domain::ledger::Order;
 use domain::time::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use store::endpoints::{change_endpoint, find_endpoint};
@@ -24,6 +25,7 @@ pub(crate) struct Endpoint {
     description: Option<String>,
     event_types: Vec<String>,
     schedule: Option<Waits>,
+    order: String,
     state: String,
     disabled_reason: Option<String>,
     created_at: Timestamp,
@@ -41,6 +43,8 @@ pub(crate) struct Change {
     event_types: Option<EventFilters>,
     #[serde(default, deserialize_with = "given")]
     schedule: Option<Option<Waits>>,
+    #[serde(default, deserialize_with = "given")]
+    order: Option<Order>,
     #[serde(default, deserialize_with = "given")]
     state: Option<NewState>,
 }
@@ -74,6 +78,7 @@ impl TryFrom<store::endpoints::Endpoint> for Endpoint {
             description: stored.description,
             event_types: stored.event_types,
             schedule: schedule.map_err(|error| Error::StoredSchedule(endpoint_id, error))?,
+            order: stored.order,
             state: stored.state,
             disabled_reason: stored.disabled_reason,
             created_at: stored.created_at,
@@ -98,6 +103,7 @@ pub(crate) async fn change(
         description: change.description.map(|given| given.map(String::from)),
         event_types: change.event_types.map(Vec::from),
         schedule_ms: change.schedule.map(|given| given.map(Vec::from)),
+        order: change.order.map(Order::as_str),
         disabled_reason: change.state.map(NewState::disabled_reason),
     };
     shown(endpoint_id, change_endpoint(&portal.pool, endpoint_id, change).await?)

@@ -26,6 +26,8 @@ pub struct Endpoint {
     pub event_types: Vec<String>,
     /// Waits before each attempt, in milliseconds; none is the default schedule.
     pub schedule_ms: Option<Vec<i64>>,
+    /// `any` or `per_object`.
+    pub order: String,
     /// `enabled` or `disabled`.
     pub state: String,
     /// Why it is disabled.
@@ -49,6 +51,8 @@ pub struct NewEndpoint {
     pub event_types: Vec<String>,
     /// None is the default schedule.
     pub schedule_ms: Option<Vec<i64>>,
+    /// `any` or `per_object`.
+    pub order: &'static str,
     /// The id of its secret.
     pub secret_id: SecretId,
     /// The key that the secret is encrypted with.
@@ -68,6 +72,8 @@ pub struct Change {
     pub event_types: Option<Vec<String>>,
     /// `Some(None)` goes back to the default schedule.
     pub schedule_ms: Option<Option<Vec<i64>>>,
+    /// `any` or `per_object`.
+    pub order: Option<&'static str>,
     /// Enabled, or disabled for this reason.
     pub disabled_reason: Option<Option<&'static str>>,
 }
@@ -79,6 +85,7 @@ struct Row {
     description: Option<String>,
     event_types: Vec<String>,
     schedule_ms: Option<Vec<i64>>,
+    order: String,
     state: String,
     disabled_reason: Option<String>,
     created_at: OffsetDateTime,
@@ -94,15 +101,15 @@ pub async fn insert_endpoint(pool: &PgPool, new: NewEndpoint) -> Result<Endpoint
         Row,
         r#"
         with made as (
-            insert into endpoints (endpoint_id, merchant_id, url, description, event_types, schedule_ms)
-            values ($1, $2, $3, $4, $5, $6)
-            returning endpoint_id, merchant_id, url, description, event_types, schedule_ms, state, disabled_reason,
-                created_at
+            insert into endpoints (endpoint_id, merchant_id, url, description, event_types, schedule_ms, delivery_order)
+            values ($1, $2, $3, $4, $5, $6, $10)
+            returning endpoint_id, merchant_id, url, description, event_types, schedule_ms, delivery_order as "order",
+                state, disabled_reason, created_at
         ), secret as (
             insert into endpoint_secrets (secret_id, endpoint_id, key_id, ciphertext)
             values ($7, $1, $8, $9)
         )
-        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, state, disabled_reason,
+        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, "order", state, disabled_reason,
             created_at
         from made
         "#,
@@ -115,6 +122,7 @@ pub async fn insert_endpoint(pool: &PgPool, new: NewEndpoint) -> Result<Endpoint
         new.secret_id.to_string(),
         new.key_id,
         new.ciphertext,
+        new.order,
     )
     .fetch_one(pool)
     .await
@@ -130,8 +138,8 @@ pub async fn find_endpoint(pool: &PgPool, endpoint_id: EndpointId) -> Result<Opt
     sqlx::query_as!(
         Row,
         r#"
-        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, state, disabled_reason,
-            created_at
+        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, delivery_order as "order", state,
+            disabled_reason, created_at
         from endpoints
         where endpoint_id = $1
         "#,
@@ -157,8 +165,8 @@ pub async fn list_endpoints(
     sqlx::query_as!(
         Row,
         r#"
-        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, state, disabled_reason,
-            created_at
+        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, delivery_order as "order", state,
+            disabled_reason, created_at
         from endpoints
         where merchant_id = $1 and endpoint_id > $2
         order by endpoint_id
@@ -194,12 +202,13 @@ pub async fn change_endpoint(
             description = case when $3 then $4 else description end,
             event_types = coalesce($5, event_types),
             schedule_ms = case when $6 then $7 else schedule_ms end,
+            delivery_order = coalesce($10, delivery_order),
             state = case when not $8 then state when $9::text is null then 'enabled' else 'disabled' end,
             disabled_reason = case when $8 then $9 else disabled_reason end,
             updated_at = clock_timestamp()
         where endpoint_id = $1
-        returning endpoint_id, merchant_id, url, description, event_types, schedule_ms, state, disabled_reason,
-            created_at
+        returning endpoint_id, merchant_id, url, description, event_types, schedule_ms, delivery_order as "order", state,
+            disabled_reason, created_at
         "#,
         endpoint_id.to_string(),
         change.url,
@@ -210,6 +219,7 @@ pub async fn change_endpoint(
         schedule_ms.as_deref(),
         change.disabled_reason.is_some(),
         change.disabled_reason.flatten(),
+        change.order,
     )
     .fetch_optional(pool)
     .await
@@ -228,6 +238,7 @@ impl Row {
             description: self.description,
             event_types: self.event_types,
             schedule_ms: self.schedule_ms,
+            order: self.order,
             state: self.state,
             disabled_reason: self.disabled_reason,
             created_at: self.created_at.into(),

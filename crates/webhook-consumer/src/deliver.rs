@@ -97,9 +97,9 @@ impl Deliverer {
         match answer.await? {
             Answer::Attempt(attempt) => Ok(self.make(vec![*attempt], Vec::new()).await),
             Answer::Later(later) => Ok(Left { later: vec![later], unrecorded: Vec::new() }),
-            Answer::Stop { why } => {
+            Answer::Stop { why, successors } => {
                 tracing::debug!(delivery.id = %delivery.delivery_id, claim = delivery.claim, ?why, "nothing to do for this claim");
-                Ok(Left::default())
+                Ok(Left { later: successors, unrecorded: Vec::new() })
             }
             Answer::Failed => Err(NotNow::DataService { what: "begin an attempt" }),
         }
@@ -153,14 +153,15 @@ impl Deliverer {
         left
     }
 
-    /// None if data-service did not take it within [`PATIENCE`].
-    async fn record_one(&self, result: &Recorded) -> Option<Option<Later>> {
+    /// What is to be come back to; none if data-service did not take the result within [`PATIENCE`].
+    async fn record_one(&self, result: &Recorded) -> Option<Vec<Later>> {
         let answer = until_answered("record a result", || async {
             Some(self.ledger.record(result.clone()).await).filter(|answer| !matches!(answer, Answer::Failed))
         });
         match answer.await {
-            Ok(Answer::Later(later)) => Some(Some(later)),
-            Ok(Answer::Stop { .. } | Answer::Attempt(_)) => Some(None),
+            Ok(Answer::Later(later)) => Some(vec![later]),
+            Ok(Answer::Stop { successors, .. }) => Some(successors),
+            Ok(Answer::Attempt(_)) => Some(Vec::new()),
             Ok(Answer::Failed) | Err(_) => None,
         }
     }

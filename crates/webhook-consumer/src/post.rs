@@ -35,6 +35,7 @@ impl Door {
             claim: attempt.claim,
             attempt: attempt.attempt,
             attempt_id: attempt.attempt_id,
+            in_line: attempt.in_line,
             began_at,
             duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
             status,

@@ -4,6 +4,7 @@ use chassis::Lifecycle;
 use data_service::Keyring;
 use data_service::app::{App, Core, Patience, Pools};
 use domain::ids::EventId;
+use domain::ledger::Order;
 use domain::signature::Secret;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -42,11 +43,12 @@ pub struct Wants {
     pub schedule_ms: Option<Vec<i64>>,
     pub has_secret: bool,
     pub enabled: bool,
+    pub order: Order,
 }
 
 impl Default for Wants {
     fn default() -> Self {
-        Self { event_types: &["*"], schedule_ms: None, has_secret: true, enabled: true }
+        Self { event_types: &["*"], schedule_ms: None, has_secret: true, enabled: true, order: Order::Any }
     }
 }
 
@@ -123,15 +125,17 @@ impl Lab {
     pub async fn endpoint(&self, merchant_id: &str, wants: Wants) -> String {
         let types: Vec<String> = wants.event_types.iter().map(|&text| text.to_owned()).collect();
         let endpoint_id: String = sqlx::query_scalar(
-            "insert into endpoints (endpoint_id, merchant_id, url, event_types, schedule_ms, state, disabled_reason)
+            "insert into endpoints
+                (endpoint_id, merchant_id, url, event_types, schedule_ms, state, disabled_reason, delivery_order)
              values (new_id('ep_', now()), $1, 'http://127.0.0.1:4001/webhooks/x', $2, $3,
-                case when $4 then 'enabled' else 'disabled' end, case when $4 then null else 'by the test' end)
+                case when $4 then 'enabled' else 'disabled' end, case when $4 then null else 'by the test' end, $5)
              returning endpoint_id",
         )
         .bind(merchant_id)
         .bind(types)
         .bind(wants.schedule_ms)
         .bind(wants.enabled)
+        .bind(wants.order.as_str())
         .fetch_one(&self.database)
         .await
         .unwrap();

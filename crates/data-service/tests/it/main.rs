@@ -8,6 +8,7 @@ mod doors;
 mod lab;
 mod next;
 mod open;
+mod order;
 mod overdue;
 mod parked_records;
 mod record;

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use chassis::JsonObject;
 use chassis::params::{PathParam, QueryParams};
 use domain::ids::{EndpointId, MerchantId, SecretId};
+use domain::ledger::Order;
 use serde::{Deserialize, Serialize};
 use store::endpoints::{MERCHANT_EXISTS, NewEndpoint, insert_endpoint, list_endpoints};
 use store::merchants::find_merchant;
@@ -27,6 +28,8 @@ pub(crate) struct New {
     event_types: EventFilters,
     #[serde(default)]
     schedule: Option<Waits>,
+    #[serde(default)]
+    order: Order,
 }
 
 /// The endpoint with its secret, which is shown only here.
@@ -65,6 +68,7 @@ pub(crate) async fn create(
         description: new.description.map(String::from),
         event_types: new.event_types.into(),
         schedule_ms: new.schedule.map(Vec::from),
+        order: new.order.as_str(),
         secret_id: SecretId::from_uuid(Uuid::now_v7()),
         key_id: secret.key_id,
         ciphertext: secret.ciphertext,

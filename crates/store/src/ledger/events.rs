@@ -1,6 +1,7 @@
 //! What a webhook is made of: the event, the object as it is now, the endpoints and their secrets.
 
 use domain::payment::{Payment, Status};
+use sqlx::PgConnection;
 
 use super::{Moment, bounds};
 use crate::Error;
@@ -59,6 +60,8 @@ pub struct Endpoint {
     pub timeout_ms: i32,
     /// Whether it is enabled.
     pub enabled: bool,
+    /// Whether it wants the events of an object in the order of its versions.
+    pub in_order: bool,
     /// Newest first.
     pub secrets: Vec<Secret>,
 }
@@ -79,9 +82,19 @@ pub struct Secret {
 /// # Errors
 /// If the statement fails.
 pub async fn events(connections: &KeptConnections, event_ids: &[String]) -> Result<Vec<Event>, Error> {
-    let (lowest, highest) = bounds(event_ids);
     let mut connection = connections.take().await?;
-    let done = sqlx::query!(
+    let done = events_on(&mut connection, event_ids).await;
+    connection.keep_after(&done);
+    done
+}
+
+/// As [`events`], on a connection that may be in a transaction.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn events_on(connection: &mut PgConnection, event_ids: &[String]) -> Result<Vec<Event>, Error> {
+    let (lowest, highest) = bounds(event_ids);
+    let rows = sqlx::query!(
         r#"
         select e.event_id as "event_id!", e.event_type as "event_type!", e.object_id as "object_id!",
             e.object_version as "object_version!", e.merchant_id as "merchant_id!", e.occurred_at as "occurred_at!",
@@ -99,10 +112,9 @@ pub async fn events(connections: &KeptConnections, event_ids: &[String]) -> Resu
         lowest,
         highest,
     )
-    .fetch_all(&mut *connection)
-    .await;
-    connection.keep_after(&done);
-    let rows = done.map_err(Error::doing("reading events with their objects"))?;
+    .fetch_all(connection)
+    .await
+    .map_err(Error::doing("reading events with their objects"))?;
     let events = rows.into_iter().map(|row| {
         let found = (
             (row.payment_id, row.owner_id, row.currency, row.status),
@@ -155,11 +167,25 @@ pub async fn endpoints_of(
     endpoint_ids: &[String],
 ) -> Result<Vec<Endpoint>, Error> {
     let mut connection = connections.take().await?;
-    let done = sqlx::query!(
+    let done = endpoints_on(&mut connection, merchant_ids, endpoint_ids).await;
+    connection.keep_after(&done);
+    done
+}
+
+/// As [`endpoints_of`], on a connection that may be in a transaction.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn endpoints_on(
+    connection: &mut PgConnection,
+    merchant_ids: &[String],
+    endpoint_ids: &[String],
+) -> Result<Vec<Endpoint>, Error> {
+    let rows = sqlx::query!(
         r#"
         select p.endpoint_id as "endpoint_id!", p.merchant_id as "merchant_id!", p.url as "url!",
             p.event_types as "event_types!", p.schedule_ms as "schedule_ms?", p.timeout_ms as "timeout_ms!",
-            p.state = 'enabled' as "enabled!",
+            p.state = 'enabled' as "enabled!", p.delivery_order = 'per_object' as "in_order!",
             s.secret_id as "secret_id?", s.key_id as "key_id?", s.ciphertext as "ciphertext?"
         from endpoints p
         left join endpoint_secrets s
@@ -170,10 +196,9 @@ pub async fn endpoints_of(
         merchant_ids,
         endpoint_ids,
     )
-    .fetch_all(&mut *connection)
-    .await;
-    connection.keep_after(&done);
-    let rows = done.map_err(Error::doing("reading endpoints with their secrets"))?;
+    .fetch_all(connection)
+    .await
+    .map_err(Error::doing("reading endpoints with their secrets"))?;
     let mut endpoints: Vec<Endpoint> = Vec::new();
     for row in rows {
         if endpoints.last().is_none_or(|last| last.endpoint_id != row.endpoint_id) {
@@ -185,6 +210,7 @@ pub async fn endpoints_of(
                 schedule_ms: row.schedule_ms,
                 timeout_ms: row.timeout_ms,
                 enabled: row.enabled,
+                in_order: row.in_order,
                 secrets: Vec::new(),
             });
         }

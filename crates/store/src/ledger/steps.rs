@@ -1,6 +1,7 @@
 //! Reading deliveries for a transition, and storing what the transition answered.
 
 use domain::ledger::State;
+use sqlx::PgConnection;
 
 use super::{Moment, bounds};
 use crate::Error;
@@ -29,6 +30,8 @@ pub struct Seen {
     pub in_flight: Option<(String, i64)>,
     /// When the attempt under way began.
     pub begun_at: Option<Moment>,
+    /// The object and its version, where the endpoint wants order.
+    pub in_line: Option<(String, i64)>,
 }
 
 /// Whether a write happens only if the delivery is still as it was read.
@@ -102,14 +105,25 @@ pub struct LoggedAttempt {
 /// # Errors
 /// If the statement fails.
 pub async fn deliveries(connections: &KeptConnections, delivery_ids: &[String]) -> Result<Vec<Seen>, Error> {
-    let (lowest, highest) = bounds(delivery_ids);
     let mut connection = connections.take().await?;
-    let done = sqlx::query!(
+    let done = deliveries_on(&mut connection, delivery_ids).await;
+    connection.keep_after(&done);
+    done
+}
+
+/// As [`deliveries`], on a connection that may be in a transaction.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn deliveries_on(connection: &mut PgConnection, delivery_ids: &[String]) -> Result<Vec<Seen>, Error> {
+    let (lowest, highest) = bounds(delivery_ids);
+    let rows = sqlx::query!(
         r#"
         select delivery_id as "delivery_id!", event_id as "event_id!", endpoint_id as "endpoint_id!", state as "state!",
             claim as "claim!", attempts as "attempts!", unknowns as "unknowns!", owner as "owner?", begun_at as "begun_at?",
             (extract(epoch from due_at - clock_timestamp()) * 1000)::bigint as "due_in_ms!",
-            (extract(epoch from lease_until - clock_timestamp()) * 1000)::bigint as "lease_left_ms?"
+            (extract(epoch from lease_until - clock_timestamp()) * 1000)::bigint as "lease_left_ms?",
+            object_id as "object_id?", object_version as "object_version?"
         from deliveries
         where delivery_id = any($1) and delivery_id >= $2 and delivery_id <= $3
         "#,
@@ -117,10 +131,9 @@ pub async fn deliveries(connections: &KeptConnections, delivery_ids: &[String]) 
         lowest,
         highest,
     )
-    .fetch_all(&mut *connection)
-    .await;
-    connection.keep_after(&done);
-    let rows = done.map_err(Error::doing("reading deliveries"))?;
+    .fetch_all(connection)
+    .await
+    .map_err(Error::doing("reading deliveries"))?;
     rows.into_iter()
         .map(|row| {
             Ok(Seen {
@@ -134,6 +147,7 @@ pub async fn deliveries(connections: &KeptConnections, delivery_ids: &[String]) 
                 due_in_ms: row.due_in_ms,
                 in_flight: row.owner.zip(row.lease_left_ms),
                 begun_at: row.begun_at,
+                in_line: row.object_id.zip(row.object_version),
             })
         })
         .collect()
@@ -144,7 +158,18 @@ pub async fn deliveries(connections: &KeptConnections, delivery_ids: &[String]) 
 ///
 /// # Errors
 /// If the statement fails; then nothing is stored.
-pub async fn write_steps(connections: &KeptConnections, mut steps: Vec<StepRow>) -> Result<Vec<String>, Error> {
+pub async fn write_steps(connections: &KeptConnections, steps: Vec<StepRow>) -> Result<Vec<String>, Error> {
+    let mut connection = connections.take().await?;
+    let done = write_steps_on(&mut connection, steps).await;
+    connection.keep_after(&done);
+    done
+}
+
+/// As [`write_steps`], on a connection that may be in a transaction.
+///
+/// # Errors
+/// If the statement fails; then nothing is stored.
+pub async fn write_steps_on(connection: &mut PgConnection, mut steps: Vec<StepRow>) -> Result<Vec<String>, Error> {
     steps.sort_unstable_by(|a, b| a.delivery_id.cmp(&b.delivery_id));
     let ids: Vec<String> = steps.iter().map(|s| s.delivery_id.clone()).collect();
     let (lowest, highest) = bounds(&ids);
@@ -166,8 +191,7 @@ pub async fn write_steps(connections: &KeptConnections, mut steps: Vec<StepRow>)
         .collect();
     let ended: Vec<(&str, &LoggedAttempt)> =
         steps.iter().flat_map(|s| s.ended.iter().map(|a| (s.delivery_id.as_str(), a))).collect();
-    let mut connection = connections.take().await?;
-    let done = sqlx::query_scalar!(
+    sqlx::query_scalar!(
         r#"
         with changed as (
             update deliveries d
@@ -228,10 +252,9 @@ pub async fn write_steps(connections: &KeptConnections, mut steps: Vec<StepRow>)
         lowest,
         highest,
     )
-    .fetch_all(&mut *connection)
-    .await;
-    connection.keep_after(&done);
-    done.map_err(Error::doing("storing the steps of deliveries"))
+    .fetch_all(connection)
+    .await
+    .map_err(Error::doing("storing the steps of deliveries"))
 }
 
 /// The column has a check constraint, so an unknown word means that this program is older than the schema.
