@@ -1,8 +1,9 @@
--- An endpoint may want the events of an object in the order of its versions. The order comes from the ledger.
+-- An endpoint may want the events of an object in the order of its versions, or the latest of them only. The order comes
+-- from the ledger.
 
 alter table endpoints
     add column delivery_order text not null default 'any',
-    add constraint endpoints_delivery_order_known check (delivery_order in ('any', 'per_object'));
+    add constraint endpoints_delivery_order_known check (delivery_order in ('any', 'per_object', 'latest_only'));
 
 alter table deliveries
     add column object_id text collate "C",

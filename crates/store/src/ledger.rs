@@ -18,7 +18,7 @@ mod sweep;
 
 pub use events::{Endpoint, Event, Object, Secret, endpoints_of, endpoints_on, events, events_on};
 pub use open::{NewDelivery, Route, Routed, route, route_on, routed};
-pub use order::{Line, keep_lines, lock_lines, long_held, routed_along, unrouted_before};
+pub use order::{Line, is_followed, keep_lines, lock_lines, long_held, routed_along, unrouted_before};
 pub use overdue::{endpoints_with_parked, overdue, parked_at};
 pub use parked::{NewParkedRecord, park_record, recovered_events, resolve_recovered};
 pub use steps::{Guard, LoggedAttempt, Seen, StepRow, deliveries, deliveries_on, write_steps, write_steps_on};

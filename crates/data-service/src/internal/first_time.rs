@@ -12,14 +12,22 @@ use super::next;
 use crate::app::Core;
 use crate::compose;
 
-/// Matches the merchant's endpoints. The caller writes the row; if it is first, the attempts are begun. `earlier` gives
-/// the deliveries that the event's must not overtake at an endpoint that wants order.
+/// Who stands before an event's delivery at an endpoint.
+pub enum Before {
+    /// Those that it must not overtake.
+    Earlier(Vec<Delivery>),
+    /// A later event of the object is routed with it, and the endpoint wants the latest only.
+    Superseded,
+}
+
+/// Matches the merchant's endpoints. The caller writes the row; if it is first, the attempts are begun. `before` is
+/// asked for each.
 pub fn first_time(
     core: &Core,
     item: &Open,
     event: &Event,
     endpoints: &[Endpoint],
-    earlier: impl Fn(&Endpoint) -> Vec<Delivery>,
+    before: impl Fn(&Endpoint) -> Before,
 ) -> Result<(Route, Vec<Attempt>), compose::Error> {
     let mut deliveries = Vec::new();
     let mut attempts = Vec::new();
@@ -31,7 +39,10 @@ pub fn first_time(
             ledger::Endpoint { enabled: endpoint.enabled, has_secret: !secrets.is_empty(), schedule: &schedule };
         let lease_ms = next::lease_ms(core, endpoint);
         let lease = Duration::from_millis(lease_ms.unsigned_abs());
-        let step = ledger::open(&earlier(endpoint), policy, lease);
+        let step = match before(endpoint) {
+            Before::Earlier(earlier) => ledger::open(&earlier, policy, lease),
+            Before::Superseded => ledger::open_superseded(),
+        };
         if let Next::Attempt { number } = step.next {
             attempts.push(Attempt {
                 delivery_id,
@@ -39,7 +50,7 @@ pub fn first_time(
                 attempt: number,
                 attempt_id: AttemptId::from_uuid(Uuid::now_v7()),
                 timeout_ms: u64::from(endpoint.timeout_ms.unsigned_abs()),
-                in_line: endpoint.in_order,
+                in_line: endpoint.order.is_in_line(),
                 request: compose::request(event, endpoint, &secrets)?,
             });
         }
@@ -48,7 +59,7 @@ pub fn first_time(
             endpoint_id: endpoint.endpoint_id.clone(),
             state: step.delivery.state,
             reason: step.reason.map(Reason::as_str),
-            in_line: endpoint.in_order.then(|| (event.object_id.clone(), event.object_version)),
+            in_line: endpoint.order.is_in_line().then(|| (event.object_id.clone(), event.object_version)),
             lease_ms,
         });
     }

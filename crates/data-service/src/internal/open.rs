@@ -12,7 +12,7 @@ use domain::protocol::{Answer, Ask, Later, Open, Opened};
 use futures_util::future::join_all;
 use store::ledger::{Endpoint, Event, Route, Routed};
 
-use super::first_time::{first_time, wants};
+use super::first_time::{Before, first_time, wants};
 use super::order::OpenedInLine;
 use super::{firsts, in_time, next, order, storable};
 use crate::app::{App, Core};
@@ -60,12 +60,12 @@ async fn open(core: &Core, items: &[Open]) -> Result<Vec<Opened>, store::Error> 
             Some(event) if event.before_horizon => Stage::BeforeHorizon,
             Some(event) => {
                 let endpoints = endpoints.get(&event.merchant_id).map(Vec::as_slice).unwrap_or_default();
-                if endpoints.iter().any(|endpoint| endpoint.in_order && wants(endpoint, &event.event_type)) {
+                if endpoints.iter().any(|endpoint| endpoint.order.is_in_line() && wants(endpoint, &event.event_type)) {
                     in_line.push((stages.len(), item, event, endpoints));
                     stages.push(Stage::Answered(Opened::Failed));
                     continue;
                 }
-                match first_time(core, item, event, endpoints, |_| Vec::new()) {
+                match first_time(core, item, event, endpoints, |_| Before::Earlier(Vec::new())) {
                     Ok((route, attempts)) => {
                         routes.push(route);
                         Stage::Routes(Opened::Deliveries { attempts, later: Vec::new() })
@@ -93,7 +93,7 @@ async fn open(core: &Core, items: &[Open]) -> Result<Vec<Opened>, store::Error> 
     }
     let in_order = |id: &String| {
         let event = events.get(id)?;
-        endpoints.get(&event.merchant_id)?.iter().any(|endpoint| endpoint.in_order).then_some(event)
+        endpoints.get(&event.merchant_id)?.iter().any(|endpoint| endpoint.order.is_in_line()).then_some(event)
     };
     answer(core, items, ids.into_iter().zip(stages), &won, in_order).await
 }

@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use chassis::error_chain::Chain;
-use domain::ledger::{self, Delivery, Next, Step, Stop};
+use domain::ledger::{self, Delivery, Next, Order, State, Step, Stop};
 use domain::outcome::Outcome;
 use domain::protocol::{Answer, Ask, Attempt, Later, Open, Recorded};
 use store::PgConnection;
 use store::ledger::{Endpoint, Event, Line, Routed, Seen, StepRow};
 use store::transaction::{begin, commit};
 
-use super::first_time::first_time;
+use super::first_time::{Before, first_time, wants};
 use super::{next, record};
 use crate::app::Core;
 use crate::compose;
@@ -62,11 +62,17 @@ pub async fn open(core: &Core, item: &Open, event: &Event, endpoints: &[Endpoint
     let mut transaction = begin(&mut connection).await?;
     let line =
         |endpoint: &Endpoint| Line { endpoint_id: endpoint.endpoint_id.clone(), object_id: event.object_id.clone() };
-    let lines: BTreeSet<Line> = endpoints.iter().filter(|endpoint| endpoint.in_order).map(line).collect();
+    let lines: BTreeSet<Line> = endpoints.iter().filter(|endpoint| endpoint.order.is_in_line()).map(line).collect();
     let locked = store::ledger::lock_lines(&mut transaction, &lines).await?;
     let mut standing = stand(&mut transaction, locked).await?;
+    let is_latest = |endpoint: &Endpoint| endpoint.order == Order::LatestOnly && wants(endpoint, &event.event_type);
+    for endpoint in endpoints.iter().filter(|endpoint| is_latest(endpoint)) {
+        if let Some(row) = standing.get_mut(&line(endpoint)) {
+            make_way(&mut transaction, row, event.object_version).await?;
+        }
+    }
 
-    let mut events = earlier(&mut transaction, event).await?;
+    let mut events = unrouted_before(&mut transaction, event).await?;
     events.push(event.clone());
     let mut opened = OpenedInLine { won: false, attempts: Vec::new() };
     for event in events {
@@ -77,8 +83,9 @@ pub async fn open(core: &Core, item: &Open, event: &Event, endpoints: &[Endpoint
             false => Open { from_cdc: false, committed_at: None, captured_at: None, ..item.clone() },
         };
         let before = |endpoint: &Endpoint| match standing.get(&line(endpoint)) {
-            Some(row) => row.iter().filter(|d| d.version < event.object_version).map(|d| d.delivery).collect(),
-            None => Vec::new(),
+            _ if !asked_for && is_latest(endpoint) => Before::Superseded,
+            Some(row) => Before::Earlier(earlier_than(row, event.object_version)),
+            None => Before::Earlier(Vec::new()),
         };
         let (route, attempts) = first_time(core, &item, &event, endpoints, before)
             .map_err(|source| Error::Compose { event_id: event.event_id.clone(), source })?;
@@ -91,7 +98,8 @@ pub async fn open(core: &Core, item: &Open, event: &Event, endpoints: &[Endpoint
             let line = Line { endpoint_id: made.endpoint_id, object_id: event.object_id.clone() };
             if let Some(row) = standing.get_mut(&line) {
                 let delivery = Delivery { state: made.state, ..Delivery::begun(Duration::ZERO) };
-                row.push(Standing { delivery_id: made.delivery_id, version: event.object_version, delivery });
+                let version = event.object_version;
+                row.push(Standing { delivery_id: made.delivery_id, version, delivery, seen: None });
             }
         }
     }
@@ -126,8 +134,19 @@ pub async fn resume(core: &Core, delivery_id: &str) -> Result<Option<Later>, Err
     let mut transaction = begin(&mut connection).await?;
     let Some(mut turn) = Turn::of(&mut transaction, delivery_id).await? else { return Ok(None) };
     let Some(delivery) = ledger::resume(next::as_delivery(&turn.seen, "")) else { return Ok(None) };
+    let endpoint = turn.endpoint(&mut transaction).await?;
+    let is_late = endpoint.order == Order::LatestOnly
+        && store::ledger::is_followed(&mut transaction, &turn.line, turn.version()).await?;
+    if is_late {
+        let delivery = Delivery { state: State::Superseded, ..delivery };
+        let step = Step { delivery, reason: None, closed: None, next: Next::Stop(Stop::Ended) };
+        write(&mut transaction, next::step_row(&turn.seen, &step, None, Vec::new())).await?;
+        commit(transaction).await?;
+        connection.keep();
+        return Ok(None);
+    }
     let step = Step { delivery, reason: None, closed: None, next: Next::Wait(Duration::ZERO) };
-    turn.write(&mut transaction, next::step_row(&turn.seen, &step, None, Vec::new())).await?;
+    write(&mut transaction, next::step_row(&turn.seen, &step, None, Vec::new())).await?;
     let later = later(&turn.seen.delivery_id, delivery.claim);
     turn.settle(&mut transaction, &step).await?;
     commit(transaction).await?;
@@ -141,12 +160,12 @@ pub async fn release(core: &Core, delivery_id: &str) -> Result<Option<Later>, Er
     let mut transaction = begin(&mut connection).await?;
     let Some(mut turn) = Turn::of(&mut transaction, delivery_id).await? else { return Ok(None) };
     let before = next::as_delivery(&turn.seen, "");
-    if before.state != ledger::State::Held {
+    if before.state != State::Held {
         return Ok(None);
     }
     // Looked at now, so it is not looked at again with each sweep.
     let step = Step { delivery: before, reason: None, closed: None, next: Next::Wait(Duration::ZERO) };
-    turn.write(&mut transaction, next::step_row(&turn.seen, &step, None, Vec::new())).await?;
+    write(&mut transaction, next::step_row(&turn.seen, &step, None, Vec::new())).await?;
     turn.others.push(Standing::of(&turn.seen, before));
     turn.others.sort_by_key(|other| other.version);
     let released = turn.let_go(&mut transaction, 0).await?;
@@ -171,7 +190,12 @@ async fn next_in_line(core: &Core, item: &Ask) -> Result<Answer, Error> {
     let policy = ledger::Endpoint { enabled: endpoint.enabled, has_secret: !secrets.is_empty(), schedule: &schedule };
     let due_in = Duration::from_millis(u64::try_from(turn.seen.due_in_ms).unwrap_or(0));
     let before = next::as_delivery(&turn.seen, &item.invocation_id);
+    if endpoint.order == Order::LatestOnly && before.state == State::Pending && before.claim == item.claim {
+        let version = turn.version();
+        make_way(&mut transaction, &mut turn.others, version).await?;
+    }
     let step = ledger::next_in_order(&turn.earlier(), before, item.claim, due_in, policy, rand::random());
+    let step = turn.gives_way(&endpoint, before, step);
     // Composed before the attempt is begun: one that can't be made must not use up the schedule.
     let mut answer = next::answer(item, &step, &event, &endpoint, &secrets, true)
         .map_err(|source| Error::Compose { event_id: event.event_id.clone(), source })?;
@@ -179,7 +203,7 @@ async fn next_in_line(core: &Core, item: &Ask) -> Result<Answer, Error> {
         let begins = matches!(step.next, Next::Attempt { .. })
             .then(|| (item.invocation_id.clone(), next::lease_ms(core, &endpoint)));
         let ended = step.closed.into_iter().map(|number| next::closed(&turn.seen, number)).collect();
-        turn.write(&mut transaction, next::step_row(&turn.seen, &step, begins, ended)).await?;
+        write(&mut transaction, next::step_row(&turn.seen, &step, begins, ended)).await?;
     }
     turn.answer(&mut transaction, &step, &mut answer).await?;
     commit(transaction).await?;
@@ -199,10 +223,11 @@ async fn record_in_line(core: &Core, item: &Recorded) -> Result<Answer, Error> {
     let before = next::as_delivery(&turn.seen, "");
     let schedule = next::schedule(&endpoint);
     let step = ledger::record(before, item.claim, item.attempt, &item.outcome, &schedule, rand::random());
+    let step = turn.gives_way(&endpoint, before, step);
     if let Outcome::Delivered { .. } = item.outcome {
-        turn.write(&mut transaction, record::delivered(item)).await?;
+        write(&mut transaction, record::delivered(item)).await?;
     } else if step.delivery != before {
-        turn.write(&mut transaction, next::step_row(&turn.seen, &step, None, vec![record::logged(item)])).await?;
+        write(&mut transaction, next::step_row(&turn.seen, &step, None, vec![record::logged(item)])).await?;
     }
     let mut answer = next::answer_without_attempt(item.delivery_id, item.claim, step.next);
     turn.answer(&mut transaction, &step, &mut answer).await?;
@@ -217,7 +242,6 @@ struct Turn {
     line: Line,
     /// The unfinished ones without this one, lowest version first.
     others: Vec<Standing>,
-    rows: HashMap<String, Seen>,
 }
 
 /// One who stands in a line.
@@ -225,12 +249,41 @@ struct Standing {
     delivery_id: String,
     version: i64,
     delivery: Delivery,
+    /// As it was read; none if it is made in this transaction.
+    seen: Option<Seen>,
 }
 
 impl Standing {
     fn of(seen: &Seen, delivery: Delivery) -> Self {
         let version = seen.in_line.as_ref().map_or(0, |(_, version)| *version);
-        Self { delivery_id: seen.delivery_id.clone(), version, delivery }
+        Self { delivery_id: seen.delivery_id.clone(), version, delivery, seen: Some(seen.clone()) }
+    }
+}
+
+fn earlier_than(line: &[Standing], version: i64) -> Vec<Delivery> {
+    line.iter().filter(|one| one.version < version).map(|one| one.delivery).collect()
+}
+
+/// Where the latest only is wanted, those before `version` that wait give way. They leave the line.
+async fn make_way(connection: &mut PgConnection, line: &mut Vec<Standing>, version: i64) -> Result<(), Error> {
+    let gives_way = |one: &Standing| {
+        let superseded = (one.version < version).then(|| ledger::supersede(one.delivery))?;
+        let step = Step { delivery: superseded?, reason: None, closed: None, next: Next::Stop(Stop::Ended) };
+        Some(next::step_row(one.seen.as_ref()?, &step, None, Vec::new()))
+    };
+    let rows: Vec<StepRow> = line.iter().filter_map(gives_way).collect();
+    for row in rows {
+        line.retain(|one| one.delivery_id != row.delivery_id);
+        write(connection, row).await?;
+    }
+    Ok(())
+}
+
+async fn write(connection: &mut PgConnection, row: StepRow) -> Result<(), Error> {
+    let delivery_id = row.delivery_id.clone();
+    match store::ledger::write_steps_on(connection, vec![row]).await?.is_empty() {
+        true => Err(Error::Changed { delivery_id }),
+        false => Ok(()),
     }
 }
 
@@ -254,7 +307,7 @@ impl Turn {
             .map(|other| Standing::of(other, next::as_delivery(other, "")))
             .collect();
         others.sort_by_key(|other| other.version);
-        Ok(Some(Self { seen, line, others, rows }))
+        Ok(Some(Self { seen, line, others }))
     }
 
     fn version(&self) -> i64 {
@@ -262,21 +315,22 @@ impl Turn {
     }
 
     fn earlier(&self) -> Vec<Delivery> {
-        self.others.iter().filter(|other| other.version < self.version()).map(|other| other.delivery).collect()
+        earlier_than(&self.others, self.version())
+    }
+
+    /// Where the latest only is wanted, the delivery gives way to a later one that is unfinished.
+    fn gives_way(&self, endpoint: &Endpoint, before: Delivery, step: Step) -> Step {
+        let has_later = self.others.iter().any(|other| other.version > self.version());
+        match endpoint.order {
+            Order::LatestOnly if has_later => ledger::give_way(before, step),
+            Order::Any | Order::PerObject | Order::LatestOnly => step,
+        }
     }
 
     async fn endpoint(&self, connection: &mut PgConnection) -> Result<Endpoint, Error> {
         let ids = std::slice::from_ref(&self.seen.endpoint_id);
         let found = store::ledger::endpoints_on(connection, &[], ids).await?.pop();
         found.ok_or_else(|| Error::Gone { delivery_id: self.seen.delivery_id.clone() })
-    }
-
-    async fn write(&self, connection: &mut PgConnection, row: StepRow) -> Result<(), Error> {
-        let delivery_id = row.delivery_id.clone();
-        match store::ledger::write_steps_on(connection, vec![row]).await?.is_empty() {
-            true => Err(Error::Changed { delivery_id }),
-            false => Ok(()),
-        }
     }
 
     /// Stores who stands in the line after the step. An answer that ends a delivery carries its successor: also one that
@@ -308,14 +362,10 @@ impl Turn {
         let group: Vec<Delivery> = self.others.iter().map(|other| other.delivery).collect();
         let Some((index, freed)) = ledger::release(&group, from) else { return Ok(None) };
         let first = &self.others[index];
-        let seen = if first.delivery_id == self.seen.delivery_id {
-            &self.seen
-        } else {
-            self.rows.get(&first.delivery_id).ok_or_else(|| Error::Gone { delivery_id: first.delivery_id.clone() })?
-        };
+        let seen = first.seen.as_ref().ok_or_else(|| Error::Gone { delivery_id: first.delivery_id.clone() })?;
         if freed != first.delivery {
             let step = Step { delivery: freed, reason: None, closed: None, next: Next::Wait(Duration::ZERO) };
-            self.write(connection, next::step_row(seen, &step, None, Vec::new())).await?;
+            write(connection, next::step_row(seen, &step, None, Vec::new())).await?;
         }
         Ok(later(&first.delivery_id, freed.claim))
     }
@@ -359,7 +409,7 @@ async fn keep(connection: &mut PgConnection, standing: BTreeMap<Line, Vec<Standi
 }
 
 /// The earlier events of the object that nobody has routed, lowest version first.
-async fn earlier(connection: &mut PgConnection, event: &Event) -> Result<Vec<Event>, Error> {
+async fn unrouted_before(connection: &mut PgConnection, event: &Event) -> Result<Vec<Event>, Error> {
     let ids = store::ledger::unrouted_before(connection, &event.object_id, event.object_version).await?;
     if ids.is_empty() {
         return Ok(Vec::new());

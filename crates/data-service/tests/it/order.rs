@@ -16,11 +16,19 @@ const LINES: &str = "select count(*) from lines";
 
 /// A payment of a merchant with one such endpoint, in three versions.
 async fn three_versions(lab: &Lab) -> (Payment, [EventId; 3]) {
+    versions_for(lab, in_order()).await
+}
+
+async fn versions_for(lab: &Lab, wants: Wants) -> (Payment, [EventId; 3]) {
     let merchant = lab.merchant().await;
-    lab.endpoint(&merchant, in_order()).await;
+    lab.endpoint(&merchant, wants).await;
     let payment = lab.payment(&merchant).await;
     let events = [payment.event_id, lab.change(&payment, "processing").await, lab.change(&payment, "succeeded").await];
     (payment, events)
+}
+
+fn latest_only() -> Wants {
+    Wants { order: Order::LatestOnly, ..Wants::default() }
 }
 
 fn in_order() -> Wants {
@@ -179,4 +187,60 @@ async fn an_event_that_the_endpoint_does_not_want_holds_up_nobody(pool: PgPoolOp
     let three = lab.change(&payment, "succeeded").await;
     lab.service.open_one(three, "inv_3").await;
     assert_eq!(lab.fan_out(payment.event_id).await, Some(0), "routed along, and filtered");
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn the_latest_waits_for_what_is_under_way_and_replaces_what_waits(
+    pool: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let lab = Lab::start(pool, connect).await;
+    let (_, [one, two, three]) = versions_for(&lab, latest_only()).await;
+    let first = lab.service.open_one(one, "inv_1").await;
+    lab.service.open(two, "inv_2").await;
+    assert_eq!((state(&lab, one).await.0, state(&lab, two).await.0), ("pending".to_owned(), "held".to_owned()));
+    lab.service.open(three, "inv_3").await;
+    assert_eq!((state(&lab, two).await.0, state(&lab, three).await.0), ("superseded".to_owned(), "held".to_owned()));
+    assert!(lab.delivery(two).await.has_ended_at);
+
+    let told = successors(lab.service.record(&first, FAILED).await);
+    assert_eq!(state(&lab, one).await.0, "superseded", "it is not tried again: a later one is there");
+    let third = go_on(&lab, told, "inv_4").await;
+    later(lab.service.record(&third, FAILED).await);
+    lab.execute("update deliveries set due_at = now()").await;
+    let again = attempt(lab.service.next(third.delivery_id, third.claim, "inv_5").await);
+    successors(lab.service.record(&again, DELIVERED).await);
+    assert_eq!(state(&lab, three).await.0, "delivered");
+    assert_eq!(lab.count(LINES).await, 0);
+    let told = successors(lab.service.record(&first, DELIVERED).await);
+    assert!(told.is_empty());
+    assert_eq!(state(&lab, one).await.0, "delivered", "a 2xx is kept from any state");
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn of_events_that_come_late_only_the_latest_is_sent(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start(pool, connect).await;
+    let (_, [one, two, three]) = versions_for(&lab, latest_only()).await;
+    let third = lab.service.open_one(three, "inv_3").await;
+    assert_eq!(lab.delivery(three).await.delivery_id, third.delivery_id.to_string());
+    for event_id in [one, two] {
+        assert_eq!(state(&lab, event_id).await, ("superseded".to_owned(), 1, 0));
+        assert!(attempts(lab.service.open(event_id, "inv_1").await).is_empty());
+    }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn what_was_parked_is_superseded_when_it_would_come_late(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start(pool, connect).await;
+    let (_, [one, two, three]) = versions_for(&lab, latest_only()).await;
+    lab.execute("update endpoints set state = 'disabled', disabled_reason = 'by the test'").await;
+    lab.service.open(one, "inv_1").await;
+    lab.service.open(two, "inv_2").await;
+    lab.execute("update endpoints set state = 'enabled', disabled_reason = null").await;
+    let third = lab.service.open_one(three, "inv_3").await;
+    successors(lab.service.record(&third, DELIVERED).await);
+    assert!(lab.service.overdue_deliveries().await.is_empty(), "neither is resumed");
+    for event_id in [one, two] {
+        assert_eq!(state(&lab, event_id).await.0, "superseded");
+    }
 }

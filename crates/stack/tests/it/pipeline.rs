@@ -3,6 +3,7 @@
 mod bad_records;
 mod consumer_killed;
 mod in_order;
+mod latest_only;
 mod relay_killed;
 mod wiped;
 

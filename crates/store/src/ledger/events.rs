@@ -1,5 +1,6 @@
 //! What a webhook is made of: the event, the object as it is now, the endpoints and their secrets.
 
+use domain::ledger::Order;
 use domain::payment::{Payment, Status};
 use sqlx::PgConnection;
 
@@ -60,8 +61,8 @@ pub struct Endpoint {
     pub timeout_ms: i32,
     /// Whether it is enabled.
     pub enabled: bool,
-    /// Whether it wants the events of an object in the order of its versions.
-    pub in_order: bool,
+    /// In which order it wants its events.
+    pub order: Order,
     /// Newest first.
     pub secrets: Vec<Secret>,
 }
@@ -185,7 +186,7 @@ pub async fn endpoints_on(
         r#"
         select p.endpoint_id as "endpoint_id!", p.merchant_id as "merchant_id!", p.url as "url!",
             p.event_types as "event_types!", p.schedule_ms as "schedule_ms?", p.timeout_ms as "timeout_ms!",
-            p.state = 'enabled' as "enabled!", p.delivery_order = 'per_object' as "in_order!",
+            p.state = 'enabled' as "enabled!", p.delivery_order as "order!",
             s.secret_id as "secret_id?", s.key_id as "key_id?", s.ciphertext as "ciphertext?"
         from endpoints p
         left join endpoint_secrets s
@@ -210,7 +211,7 @@ pub async fn endpoints_on(
                 schedule_ms: row.schedule_ms,
                 timeout_ms: row.timeout_ms,
                 enabled: row.enabled,
-                in_order: row.in_order,
+                order: order(&row.order)?,
                 secrets: Vec::new(),
             });
         }
@@ -221,4 +222,12 @@ pub async fn endpoints_on(
         }
     }
     Ok(endpoints)
+}
+
+/// The column has a check constraint, so an unknown word means that this program is older than the schema.
+fn order(word: &str) -> Result<Order, Error> {
+    Order::from_word(word).ok_or_else(|| Error {
+        doing: "reading an endpoint's order; this program is older than the schema",
+        source: sqlx::Error::Decode(word.to_owned().into()),
+    })
 }

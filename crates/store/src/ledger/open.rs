@@ -33,7 +33,7 @@ pub struct NewDelivery {
     pub delivery_id: String,
     /// Where to.
     pub endpoint_id: String,
-    /// `pending` with its first attempt begun, `held`, or `parked`.
+    /// `pending` with its first attempt begun, `held`, `parked` or `superseded`.
     pub state: State,
     /// Why it is parked.
     pub reason: Option<&'static str>,
@@ -116,13 +116,13 @@ pub async fn route_on(connection: &mut PgConnection, mut routes: Vec<Route>) -> 
         ), made as (
             insert into deliveries
                 (delivery_id, event_id, endpoint_id, state, reason, claim, attempts, due_at, owner, begun_at, lease_until,
-                    object_id, object_version)
+                    object_id, object_version, ended_at)
             select new.delivery_id, new.event_id, new.endpoint_id, new.state, new.reason, 1,
                 case when new.state = 'pending' then 1 else 0 end, clock_timestamp(),
                 case when new.state = 'pending' then won.invocation_id end,
                 case when new.state = 'pending' then clock_timestamp() end,
                 case when new.state = 'pending' then clock_timestamp() + new.lease_ms * interval '1 ms' end,
-                new.object_id, new.object_version
+                new.object_id, new.object_version, case when new.state = 'superseded' then clock_timestamp() end
             from unnest($8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::text[],
                     $15::bigint[])
                 as new (event_id, delivery_id, endpoint_id, state, reason, lease_ms, object_id, object_version)

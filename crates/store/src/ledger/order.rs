@@ -166,6 +166,28 @@ pub async fn routed_along(
     .map_err(Error::doing("reading which events were routed along"))
 }
 
+/// Whether an event of a later version of the object has a delivery to the endpoint.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn is_followed(connection: &mut PgConnection, line: &Line, object_version: i64) -> Result<bool, Error> {
+    sqlx::query_scalar!(
+        r#"
+        select exists (
+            select from domain_events e
+            join routed_events r on r.event_id = e.event_id
+            join deliveries d on d.delivery_id = any(r.delivery_ids) and d.endpoint_id = $1
+            where e.object_id = $2 and e.object_version > $3) as "is_followed!"
+        "#,
+        line.endpoint_id,
+        line.object_id,
+        object_version,
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(Error::doing("looking for later deliveries of an object"))
+}
+
 /// Ids of deliveries that were held or looked at longer than `after_ms` ago; oldest first.
 ///
 /// # Errors
