@@ -9,6 +9,7 @@ pub mod database;
 pub mod error_chain;
 pub mod flags;
 pub mod health;
+pub mod idempotency;
 pub mod lifecycle;
 pub mod metrics;
 pub mod params;

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::hash::Hash;
 use std::time::Duration;
 
+pub mod endpoints;
 mod first_time;
 mod handed_out;
 pub mod next;

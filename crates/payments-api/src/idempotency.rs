@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use chassis::error_chain::Chain;
-use chassis::{Lifecycle, Problem};
+use chassis::{Lifecycle, Problem, idempotency as header};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use store::PgPool;
@@ -16,7 +16,6 @@ use store::kept::KeptConnections;
 use crate::answer::{Answer, json};
 use crate::error::Error;
 
-const HEADER: &str = "Idempotency-Key";
 const DAYS_KEPT: i32 = 7;
 const DELETED_AT_ONCE: i64 = 1_000;
 const BETWEEN_DELETIONS: Duration = Duration::from_secs(3600);
@@ -38,21 +37,9 @@ pub(crate) struct Keyed {
 impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let mut values = parts.headers.get_all(HEADER).iter();
-        let key = values.next().map(|value| read(value.as_bytes())).transpose()?;
-        if values.next().is_some() {
-            return Err(Problem::field(HEADER, "the header is given twice"));
-        }
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let header::IdempotencyKey(key) = header::IdempotencyKey::from_request_parts(parts, state).await?;
         Ok(Self { key, address: format!("{} {}", parts.method, parts.uri.path()) })
-    }
-}
-
-fn read(value: &[u8]) -> Result<String, Problem> {
-    let is_key = (1..=255).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic);
-    match String::from_utf8(value.to_vec()) {
-        Ok(key) if is_key => Ok(key),
-        _ => Err(Problem::field(HEADER, "a key is 1 to 255 visible ASCII characters")),
     }
 }
 

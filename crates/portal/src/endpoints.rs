@@ -1,5 +1,6 @@
 //! `GET` and `PATCH /endpoints/{endpoint_id}`, and how an endpoint is shown.
 
+pub(crate) mod secret;
 pub(crate) mod settings;
 
 use axum::Json;
@@ -8,6 +9,7 @@ use chassis::JsonObject;
 use chassis::params::PathParam;
 use domain::ids::{EndpointId, MerchantId};
 use domain::ledger::Order;
+use domain::signature::Version;
 use domain::time::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use store::endpoints::{change_endpoint, find_endpoint};
@@ -26,6 +28,7 @@ pub(crate) struct Endpoint {
     event_types: Vec<String>,
     schedule: Option<Waits>,
     order: String,
+    signature: Version,
     state: String,
     disabled_reason: Option<String>,
     created_at: Timestamp,
@@ -45,6 +48,7 @@ pub(crate) struct Change {
     schedule: Option<Option<Waits>>,
     #[serde(default, deserialize_with = "given")]
     order: Option<Order>,
+    signature: Option<Version>,
     #[serde(default, deserialize_with = "given")]
     state: Option<NewState>,
 }
@@ -79,6 +83,7 @@ impl TryFrom<store::endpoints::Endpoint> for Endpoint {
             event_types: stored.event_types,
             schedule: schedule.map_err(|error| Error::StoredSchedule(endpoint_id, error))?,
             order: stored.order,
+            signature: stored.signature,
             state: stored.state,
             disabled_reason: stored.disabled_reason,
             created_at: stored.created_at,
@@ -98,6 +103,10 @@ pub(crate) async fn change(
     PathParam(endpoint_id): PathParam<EndpointId>,
     JsonObject(change): JsonObject<Change>,
 ) -> Result<Json<Endpoint>, Error> {
+    // First: repeated after a failure in between, it changes nothing a second time.
+    if let Some(signature) = change.signature {
+        change_signature(&portal, endpoint_id, signature).await?;
+    }
     let change = store::endpoints::Change {
         url: change.url.map(String::from),
         description: change.description.map(|given| given.map(String::from)),
@@ -107,6 +116,12 @@ pub(crate) async fn change(
         disabled_reason: change.state.map(NewState::disabled_reason),
     };
     shown(endpoint_id, change_endpoint(&portal.pool, endpoint_id, change).await?)
+}
+
+/// Another signature needs another secret, so this is a rotation: the older secrets sign for another day.
+async fn change_signature(portal: &Portal, endpoint_id: EndpointId, signature: Version) -> Result<(), Error> {
+    let passed = portal.data_service.sign_with(endpoint_id, signature).await?;
+    if passed.status.is_success() { Ok(()) } else { Err(Error::Passed(passed.into())) }
 }
 
 fn shown(endpoint_id: EndpointId, found: Option<store::endpoints::Endpoint>) -> Result<Json<Endpoint>, Error> {

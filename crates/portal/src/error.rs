@@ -6,6 +6,9 @@ use chassis::error_chain::Chain;
 use domain::ids::{EndpointId, MerchantId};
 use domain::schedule::NotASchedule;
 
+use crate::data_service::Passed;
+use crate::endpoints::secret;
+
 /// Why a request is not done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -21,8 +24,10 @@ pub(crate) enum Error {
     StoredSchedule(EndpointId, #[source] NotASchedule),
     #[error("the database did not do its part")]
     Store(#[from] store::Error),
-    #[error("data-service made no secret")]
+    #[error("data-service did not do its part")]
     DataService(#[from] crate::data_service::Error),
+    #[error("data-service refused what was asked")]
+    Passed(Box<Passed>),
 }
 
 impl IntoResponse for Error {
@@ -31,6 +36,7 @@ impl IntoResponse for Error {
             Self::UnknownMerchant(_) | Self::UnknownEndpoint(_) | Self::UnknownId(_) => {
                 Problem::not_found(self.to_string())
             }
+            Self::Passed(passed) => return secret::shown(passed),
             Self::Window { field, detail } => Problem::field(field, *detail),
             Self::StoredSchedule(..) | Self::Store(_) | Self::DataService(_) => {
                 tracing::error!("a request was answered with 503: {}", Chain(&self));

@@ -1,6 +1,6 @@
 //! portal: the management API. It makes endpoints, and it answers from the ledger what became of every event.
 //!
-//! It holds no key: a signing secret passes through once, on its way from data-service to whoever made the endpoint.
+//! It holds no key: signing secrets pass through, from data-service to whoever may see them.
 
 mod audit;
 mod data_service;
@@ -17,7 +17,7 @@ mod window;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
+use axum::routing::{get, post};
 use chassis::token::require_token;
 use chassis::{Problem, Token};
 use store::PgPool;
@@ -41,6 +41,8 @@ pub fn router(portal: Portal, operator: Token) -> Router {
         .route("/merchants/{merchant_id}", get(merchants::read))
         .route("/merchants/{merchant_id}/endpoints", get(merchants::endpoints::list).post(merchants::endpoints::create))
         .route("/endpoints/{endpoint_id}", get(endpoints::read).patch(endpoints::change))
+        .route("/endpoints/{endpoint_id}/secret", get(endpoints::secret::read))
+        .route("/endpoints/{endpoint_id}/secret/rotate", post(endpoints::secret::rotate))
         .route("/parked-records", get(parked_records::list))
         .route("/audit", get(audit::read))
         .route("/why/{id}", get(why::read))

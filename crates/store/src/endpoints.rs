@@ -1,6 +1,7 @@
 //! Endpoints: where merchants want their events.
 
 use domain::ids::{EndpointId, MerchantId, SecretId};
+use domain::signature::Version;
 use domain::time::Timestamp;
 use sqlx::PgPool;
 use time::OffsetDateTime;
@@ -28,6 +29,8 @@ pub struct Endpoint {
     pub schedule_ms: Option<Vec<i64>>,
     /// `any` or `per_object`.
     pub order: String,
+    /// What its current secret signs with.
+    pub signature: Version,
     /// `enabled` or `disabled`.
     pub state: String,
     /// Why it is disabled.
@@ -53,6 +56,8 @@ pub struct NewEndpoint {
     pub schedule_ms: Option<Vec<i64>>,
     /// `any` or `per_object`.
     pub order: &'static str,
+    /// What it signs with.
+    pub signature: Version,
     /// The id of its secret.
     pub secret_id: SecretId,
     /// The key that the secret is encrypted with.
@@ -86,6 +91,7 @@ struct Row {
     event_types: Vec<String>,
     schedule_ms: Option<Vec<i64>>,
     order: String,
+    signature: String,
     state: String,
     disabled_reason: Option<String>,
     created_at: OffsetDateTime,
@@ -101,16 +107,17 @@ pub async fn insert_endpoint(pool: &PgPool, new: NewEndpoint) -> Result<Endpoint
         Row,
         r#"
         with made as (
-            insert into endpoints (endpoint_id, merchant_id, url, description, event_types, schedule_ms, delivery_order)
-            values ($1, $2, $3, $4, $5, $6, $10)
-            returning endpoint_id, merchant_id, url, description, event_types, schedule_ms, delivery_order as "order",
-                state, disabled_reason, created_at
+            insert into endpoints
+                (endpoint_id, merchant_id, url, description, event_types, schedule_ms, signature, delivery_order)
+            values ($1, $2, $3, $4, $5, $6, $7, $11)
+            returning endpoint_id, merchant_id, url, description, event_types, schedule_ms, signature,
+                delivery_order as "order", state, disabled_reason, created_at
         ), secret as (
-            insert into endpoint_secrets (secret_id, endpoint_id, key_id, ciphertext)
-            values ($7, $1, $8, $9)
+            insert into endpoint_secrets (secret_id, endpoint_id, signature, key_id, ciphertext)
+            values ($8, $1, $7, $9, $10)
         )
-        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, "order", state, disabled_reason,
-            created_at
+        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, signature, "order", state,
+            disabled_reason, created_at
         from made
         "#,
         new.endpoint_id.to_string(),
@@ -119,6 +126,7 @@ pub async fn insert_endpoint(pool: &PgPool, new: NewEndpoint) -> Result<Endpoint
         new.description,
         &new.event_types,
         new.schedule_ms.as_deref(),
+        new.signature.as_str(),
         new.secret_id.to_string(),
         new.key_id,
         new.ciphertext,
@@ -138,7 +146,8 @@ pub async fn find_endpoint(pool: &PgPool, endpoint_id: EndpointId) -> Result<Opt
     sqlx::query_as!(
         Row,
         r#"
-        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, delivery_order as "order", state,
+        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, signature,
+            delivery_order as "order", state,
             disabled_reason, created_at
         from endpoints
         where endpoint_id = $1
@@ -165,7 +174,8 @@ pub async fn list_endpoints(
     sqlx::query_as!(
         Row,
         r#"
-        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, delivery_order as "order", state,
+        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, signature,
+            delivery_order as "order", state,
             disabled_reason, created_at
         from endpoints
         where merchant_id = $1 and endpoint_id > $2
@@ -207,7 +217,8 @@ pub async fn change_endpoint(
             disabled_reason = case when $8 then $9 else disabled_reason end,
             updated_at = clock_timestamp()
         where endpoint_id = $1
-        returning endpoint_id, merchant_id, url, description, event_types, schedule_ms, delivery_order as "order", state,
+        returning endpoint_id, merchant_id, url, description, event_types, schedule_ms, signature,
+            delivery_order as "order", state,
             disabled_reason, created_at
         "#,
         endpoint_id.to_string(),
@@ -239,6 +250,7 @@ impl Row {
             event_types: self.event_types,
             schedule_ms: self.schedule_ms,
             order: self.order,
+            signature: parsed(doing, &self.signature)?,
             state: self.state,
             disabled_reason: self.disabled_reason,
             created_at: self.created_at.into(),

@@ -15,6 +15,7 @@ pub mod payload;
 pub mod payments;
 mod pool;
 pub mod schema;
+pub mod secrets;
 pub mod transaction;
 pub mod why;
 

@@ -12,6 +12,7 @@ mod order;
 mod overdue;
 mod parked_records;
 mod record;
+mod rotation;
 mod secrets;
 mod service;
 mod sweep;

@@ -7,6 +7,7 @@ use chassis::JsonObject;
 use chassis::params::{PathParam, QueryParams};
 use domain::ids::{EndpointId, MerchantId, SecretId};
 use domain::ledger::Order;
+use domain::signature::{Shown, Version};
 use serde::{Deserialize, Serialize};
 use store::endpoints::{MERCHANT_EXISTS, NewEndpoint, insert_endpoint, list_endpoints};
 use store::merchants::find_merchant;
@@ -30,14 +31,16 @@ pub(crate) struct New {
     schedule: Option<Waits>,
     #[serde(default)]
     order: Order,
+    signature: Version,
 }
 
-/// The endpoint with its secret, which is shown only here.
+/// The endpoint with what its merchant verifies with: the secret, or the public key.
 #[derive(Serialize)]
 pub(crate) struct Made {
     #[serde(flatten)]
     endpoint: Endpoint,
-    secret: String,
+    #[serde(flatten)]
+    key: Shown,
 }
 
 #[derive(Deserialize)]
@@ -60,7 +63,7 @@ pub(crate) async fn create(
     PathParam(merchant_id): PathParam<MerchantId>,
     JsonObject(new): JsonObject<New>,
 ) -> Result<(StatusCode, Json<Made>), Error> {
-    let secret = portal.data_service.make_secret().await?;
+    let secret = portal.data_service.make_secret(new.signature).await?;
     let new = NewEndpoint {
         endpoint_id: EndpointId::from_uuid(Uuid::now_v7()),
         merchant_id,
@@ -69,6 +72,7 @@ pub(crate) async fn create(
         event_types: new.event_types.into(),
         schedule_ms: new.schedule.map(Vec::from),
         order: new.order.as_str(),
+        signature: new.signature,
         secret_id: SecretId::from_uuid(Uuid::now_v7()),
         key_id: secret.key_id,
         ciphertext: secret.ciphertext,
@@ -78,7 +82,7 @@ pub(crate) async fn create(
         _ => error.into(),
     })?;
     let endpoint = Endpoint::try_from(stored)?;
-    Ok((StatusCode::CREATED, Json(Made { endpoint, secret: secret.secret.expose() })))
+    Ok((StatusCode::CREATED, Json(Made { endpoint, key: secret.key })))
 }
 
 pub(crate) async fn list(

@@ -9,13 +9,13 @@ mod hops;
 mod ledger;
 mod merchants;
 mod parked_records;
+mod played;
+mod secret;
 mod why;
 
 use std::time::Duration;
 
-use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
-use axum::{Json, Router};
+use axum::Router;
 use chassis::client::{self, Limits};
 use chassis::{Lifecycle, Token, server};
 use portal::{DataService, Portal, router};
@@ -59,7 +59,7 @@ impl Answer {
 impl Lab {
     async fn start(pool: PgPoolOptions, connect: PgConnectOptions) -> Self {
         let lifecycle = Lifecycle::default();
-        let data_service = serve(&lifecycle, Router::new().route("/internal/secrets", post(make_secret))).await;
+        let data_service = serve(&lifecycle, played::data_service()).await;
         let database = pool.connect_with(connect.clone()).await.unwrap();
         let service =
             PgPoolOptions::new().max_connections(4).connect_lazy_with(connect.options([("role", "everhook_portal")]));
@@ -108,16 +108,6 @@ async fn serve(lifecycle: &Lifecycle, router: Router) -> String {
     let url = format!("http://{}", listener.local_addr().unwrap());
     server::serve(lifecycle, listener, router);
     url
-}
-
-/// What data-service answers.
-async fn make_secret(headers: HeaderMap) -> Result<Json<Value>, StatusCode> {
-    match headers.get("authorization").and_then(|value| value.to_str().ok()) {
-        Some("Bearer of-the-portal") => {
-            Ok(Json(json!({"secret": SECRET, "ciphertext": "AAEC/w==", "key_id": "key-1"})))
-        }
-        _ => Err(StatusCode::UNAUTHORIZED),
-    }
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> Answer {

@@ -63,7 +63,7 @@ pub struct Endpoint {
     pub enabled: bool,
     /// In which order it wants its events.
     pub order: Order,
-    /// Newest first.
+    /// The current one, then older ones that sign during a rotation.
     pub secrets: Vec<Secret>,
 }
 
@@ -72,6 +72,8 @@ pub struct Endpoint {
 pub struct Secret {
     /// Its id.
     pub secret_id: String,
+    /// What it signs with, as `domain::signature::Version` writes it.
+    pub signature: String,
     /// Which key encrypted it.
     pub key_id: String,
     /// Nonce and ciphertext.
@@ -187,12 +189,13 @@ pub async fn endpoints_on(
         select p.endpoint_id as "endpoint_id!", p.merchant_id as "merchant_id!", p.url as "url!",
             p.event_types as "event_types!", p.schedule_ms as "schedule_ms?", p.timeout_ms as "timeout_ms!",
             p.state = 'enabled' as "enabled!", p.delivery_order as "order!",
-            s.secret_id as "secret_id?", s.key_id as "key_id?", s.ciphertext as "ciphertext?"
+            s.secret_id as "secret_id?", s.signature as "signature?", s.key_id as "key_id?",
+            s.ciphertext as "ciphertext?"
         from endpoints p
         left join endpoint_secrets s
             on s.endpoint_id = p.endpoint_id and (s.expires_at is null or s.expires_at > clock_timestamp())
         where p.merchant_id = any($1) or p.endpoint_id = any($2)
-        order by p.endpoint_id, s.secret_id desc
+        order by p.endpoint_id, s.expires_at desc nulls first, s.secret_id desc
         "#,
         merchant_ids,
         endpoint_ids,
@@ -215,10 +218,10 @@ pub async fn endpoints_on(
                 secrets: Vec::new(),
             });
         }
-        if let (Some(endpoint), Some(secret_id), Some(key_id), Some(ciphertext)) =
-            (endpoints.last_mut(), row.secret_id, row.key_id, row.ciphertext)
+        if let (Some(endpoint), Some(secret_id), Some(signature), Some(key_id), Some(ciphertext)) =
+            (endpoints.last_mut(), row.secret_id, row.signature, row.key_id, row.ciphertext)
         {
-            endpoint.secrets.push(Secret { secret_id, key_id, ciphertext });
+            endpoint.secrets.push(Secret { secret_id, signature, key_id, ciphertext });
         }
     }
     Ok(endpoints)
