@@ -6,6 +6,7 @@ mod answers;
 mod body;
 mod doors;
 mod lab;
+mod libraries;
 mod next;
 mod open;
 mod order;
