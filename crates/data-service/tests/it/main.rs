@@ -16,5 +16,6 @@ mod record;
 mod rotation;
 mod secrets;
 mod service;
+mod silence;
 mod sweep;
 mod without_database;

@@ -1,5 +1,8 @@
 //! Showing and rotating an endpoint's secret: what is passed to data-service, and what of its answers.
 
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
 use reqwest::Method;
 use serde_json::json;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -7,6 +10,20 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use crate::ledger::{ENDPOINT, MERCHANT};
 use crate::played::PUBLIC_KEY;
 use crate::{Lab, SECRET, answer};
+
+/// Everything that this thread logs. A test runs in one thread, with the service that it asks.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
 
 fn path() -> String {
     format!("/endpoints/{ENDPOINT}/secret")
@@ -74,4 +91,35 @@ async fn another_signature_is_a_rotation(pool: PgPoolOptions, connect: PgConnect
     let gone = lab.patch("/endpoints/ep_00000000000000000000000000000009", json!({"signature": "v1a"})).await;
     insta::assert_json_snapshot!("signature_problems", vec![wrong.shown(), gone.shown()]);
     assert_eq!(lab.get(&endpoint).await.text("description"), "orders");
+}
+
+/// What passes through leaves no trace, at any level, and a problem repeats nothing.
+#[sqlx::test(migrations = "../../migrations")]
+async fn nothing_secret_is_logged_or_told_in_a_problem(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let log = Log::default();
+    let written = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || written.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let lab = Lab::start(pool, connect).await.with_endpoint().await;
+    let (endpoint, rotate) = (format!("/endpoints/{ENDPOINT}"), format!("{}/rotate", path()));
+    lab.get(&path()).await;
+    lab.post(&rotate, json!({"secret": SECRET})).await;
+    lab.post(&format!("/merchants/{MERCHANT}/endpoints"), json!({"url": "https://merchant.test"})).await;
+    let problems = [
+        lab.post(&rotate, json!({"secret": SECRET, "expires_in": "full"})).await,
+        lab.post(&rotate, json!({"secret": SECRET, "expires_in": "busy"})).await,
+        lab.patch(&endpoint, json!({"signature": SECRET})).await,
+        lab.post(&format!("/merchants/{MERCHANT}/endpoints"), json!({"url": SECRET, "signature": SECRET})).await,
+    ];
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("data-service answered 503"), "{log}");
+    let digits = SECRET.strip_prefix("whsec_").unwrap();
+    assert!(!log.contains(digits), "{:?}", log.lines().find(|line| line.contains(digits)));
+    for problem in problems {
+        assert!(problem.status >= 400 && !problem.body.to_string().contains(digits), "{problem:?}");
+    }
 }
