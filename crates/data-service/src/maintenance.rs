@@ -41,18 +41,16 @@ async fn make_partitions(app: &App) -> bool {
     }
 }
 
-/// More than it deletes at once are left to the next look.
+/// Deletes the secrets that sign no more, a thousand at once; answers whether it could.
 pub async fn delete_expired_secrets(app: &App) -> bool {
-    match store::secrets::delete_expired_secrets(&app.core.rare, SECRETS_AT_ONCE).await {
-        Ok(deleted) => {
-            if deleted > 0 {
-                tracing::info!(deleted, "deleted signing secrets that had expired");
+    loop {
+        match store::secrets::delete_expired_secrets(&app.core.rare, SECRETS_AT_ONCE).await {
+            Ok(0) => return true,
+            Ok(deleted) => tracing::info!(deleted, "deleted signing secrets that had expired"),
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), "expired signing secrets could not be deleted");
+                return false;
             }
-            true
-        }
-        Err(error) => {
-            tracing::error!(error = %Chain(&error), "expired signing secrets could not be deleted");
-            false
         }
     }
 }

@@ -53,7 +53,7 @@ struct Row {
     expires_at: Option<Moment>,
 }
 
-/// The secrets of an endpoint that sign now, the current one first.
+/// The secrets of an endpoint that sign now, newest first.
 ///
 /// # Errors
 /// If the statement fails.
@@ -64,7 +64,7 @@ pub async fn live_secrets(connection: &mut PgConnection, endpoint_id: EndpointId
         select secret_id, signature, key_id, ciphertext, created_at, expires_at
         from endpoint_secrets
         where endpoint_id = $1 and (expires_at is null or expires_at > clock_timestamp())
-        order by expires_at desc nulls first, secret_id desc
+        order by (expires_at is null) desc, created_at desc, secret_id desc
         "#,
         endpoint_id.to_string(),
     )
@@ -143,7 +143,7 @@ pub async fn expire_secrets(
     let done = sqlx::query!(
         r#"
         update endpoint_secrets
-        set expires_at = least(expires_at, clock_timestamp() + $2::bigint * interval '1 millisecond')
+        set expires_at = least(expires_at, statement_timestamp() + $2::bigint * interval '1 millisecond')
         where endpoint_id = $1 and (expires_at is null or expires_at > clock_timestamp())
         "#,
         endpoint_id.to_string(),

@@ -143,7 +143,13 @@ async fn a_rotation_shortens_what_older_secrets_have_left_and_never_lengthens_it
         older.map(|older| (seconds_from_now(&older["expires_at"]) + 60) / 3600).collect()
     };
     assert_eq!(left(&longer), [7 * 24, 2]);
-    assert_eq!(left(&one.rotate(json!({"expires_in": "1h"})).await), [1, 1, 1]);
+    let shorter = one.rotate(json!({"expires_in": "1h"})).await;
+    assert_eq!(left(&shorter), [1, 1, 1]);
+    let ids = |shown: &Value| -> Vec<Value> {
+        let older = shown["older"].as_array().unwrap().iter();
+        std::iter::once(shown).chain(older).map(|shown| shown["secret_id"].clone()).collect()
+    };
+    assert_eq!(ids(&shorter)[1..], ids(&longer), "the newest first");
 }
 
 #[sqlx::test(migrations = "../../migrations")]

@@ -63,7 +63,7 @@ pub struct Endpoint {
     pub enabled: bool,
     /// In which order it wants its events.
     pub order: Order,
-    /// The current one, then older ones that sign during a rotation.
+    /// Newest first: the current one, and during a rotation the older ones that sign, too.
     pub secrets: Vec<Secret>,
 }
 
@@ -195,7 +195,7 @@ pub async fn endpoints_on(
         left join endpoint_secrets s
             on s.endpoint_id = p.endpoint_id and (s.expires_at is null or s.expires_at > clock_timestamp())
         where p.merchant_id = any($1) or p.endpoint_id = any($2)
-        order by p.endpoint_id, s.expires_at desc nulls first, s.secret_id desc
+        order by p.endpoint_id, (s.expires_at is null) desc, s.created_at desc, s.secret_id desc
         "#,
         merchant_ids,
         endpoint_ids,

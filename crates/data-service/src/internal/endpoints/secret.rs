@@ -89,10 +89,8 @@ pub async fn get(
     State(app): State<App>,
     PathParam(endpoint_id): PathParam<EndpointId>,
 ) -> Result<Json<EndpointSecret>, Error> {
-    let mut connection = app.core.recording.take().await?;
-    let done = live_secrets(&mut connection, endpoint_id).await;
-    connection.keep_after(&done);
-    let live = done?;
+    let mut connection = app.core.rare.acquire().await.map_err(store::Error::doing("taking a connection"))?;
+    let live = live_secrets(&mut connection, endpoint_id).await?;
     let current = live.iter().find(|secret| secret.expires_at.is_none()).ok_or(Error::NoSecret(endpoint_id))?;
     Ok(Json(EndpointSecret::of(&app.core.keyring, endpoint_id, current, &live)?))
 }

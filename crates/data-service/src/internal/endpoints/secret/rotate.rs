@@ -85,7 +85,7 @@ pub async fn post(
 }
 
 async fn rotate(core: &Core, endpoint_id: EndpointId, key: Option<&str>, asked: &Rotate) -> Result<Answer, Error> {
-    let mut connection = core.recording.take().await?;
+    let mut connection = core.rare.acquire().await.map_err(store::Error::doing("taking a connection"))?;
     let mut transaction = begin(&mut connection).await?;
     let signature = lock_signature_of(&mut transaction, endpoint_id).await?;
     let signature = signature.ok_or(Error::UnknownEndpoint(endpoint_id))?;
