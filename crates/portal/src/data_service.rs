@@ -48,6 +48,8 @@ pub(crate) enum Error {
     Status(StatusCode),
     #[error("can't read data-service's answer")]
     Read(#[source] reqwest::Error),
+    #[error("data-service made a secret for {made} instead of {wanted}")]
+    OtherVersion { made: Version, wanted: Version },
     #[error("data-service's ciphertext is not base64")]
     Ciphertext(#[source] base64::DecodeError),
 }
@@ -77,6 +79,10 @@ impl DataService {
             return Err(Error::Status(response.status()));
         }
         let made: Made = response.json().await.map_err(Error::Read)?;
+        // One that is older than v1a makes what it knows.
+        if made.key.version() != signature {
+            return Err(Error::OtherVersion { made: made.key.version(), wanted: signature });
+        }
         Ok(NewSecret {
             key: made.key,
             ciphertext: STANDARD.decode(made.ciphertext).map_err(Error::Ciphertext)?,

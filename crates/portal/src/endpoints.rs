@@ -48,6 +48,7 @@ pub(crate) struct Change {
     schedule: Option<Option<Waits>>,
     #[serde(default, deserialize_with = "given")]
     order: Option<Order>,
+    #[serde(default, deserialize_with = "given")]
     signature: Option<Version>,
     #[serde(default, deserialize_with = "given")]
     state: Option<NewState>,

@@ -128,6 +128,14 @@ impl fmt::Debug for Key {
     }
 }
 
+impl Shown {
+    /// What the key verifies.
+    #[must_use]
+    pub const fn version(&self) -> Version {
+        if self.public_key.is_some() { Version::V1a } else { Version::V1 }
+    }
+}
+
 impl fmt::Debug for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Shown(…)")

@@ -79,6 +79,7 @@ fn a_secret_has_one_form_and_is_never_printed() {
     for (text, ..) in [V1, V1A] {
         let secret: Secret = text.parse().unwrap();
         assert_eq!(secret.expose(), text);
+        assert_eq!(secret.key().shown().version(), secret.version());
         assert_eq!(secret.version().secret_from_bytes(&secret.expose_bytes()), Ok(secret.clone()));
         assert_eq!(format!("{secret:?} {:?}", secret.key()), "Secret(…) Key(…)");
         assert_ne!(secret, secret.version().secret([1; 32]));

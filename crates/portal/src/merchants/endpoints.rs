@@ -31,6 +31,7 @@ pub(crate) struct New {
     schedule: Option<Waits>,
     #[serde(default)]
     order: Order,
+    #[serde(default)]
     signature: Version,
 }
 
