@@ -235,6 +235,21 @@ rec {
     restateAdminUrl = url "http://127.0.0.1:9070" "Restate's admin API.";
     restateAdminTokenFile = secret "A file with the token for Restate's admin API, if it asks for one.";
 
+    allowNetworks = lib.mkOption {
+      type = lib.types.listOf lib.types.str;
+      default = [ ];
+      example = [ "10.1.0.0/16" ];
+      description = ''
+        Networks that webhooks may be sent to although they are not public, in CIDR notation. webhook-consumer and the
+        portal judge alike: give both the same.
+      '';
+    };
+    allowHttp = lib.mkOption {
+      type = lib.types.bool;
+      default = false;
+      description = "Let webhooks be sent without TLS.";
+    };
+
     topic = lib.mkOption {
       type = lib.types.str;
       default = "webhook-events";

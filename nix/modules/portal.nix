@@ -8,7 +8,7 @@ import ../service.nix self "portal" (
   }:
   {
     options = {
-      inherit (unit.options) database;
+      inherit (unit.options) database allowNetworks allowHttp;
       operatorTokenFile = unit.options.secret "A file with the token that the operator shows.";
       dataServiceUrl = unit.options.url "http://127.0.0.1:3002" "Where data-service is.";
       dataServiceTokenFile = unit.options.secret "A file with the token that data-service knows the portal by.";
@@ -16,6 +16,8 @@ import ../service.nix self "portal" (
     flags = {
       database-url = cfg.database.url;
       data-service-url = cfg.dataServiceUrl;
+      allow-network = cfg.allowNetworks;
+      allow-http = cfg.allowHttp;
     };
     secrets = {
       operator-token-file = "operatorTokenFile";

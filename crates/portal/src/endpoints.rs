@@ -109,7 +109,7 @@ pub(crate) async fn change(
         change_signature(&portal, endpoint_id, signature).await?;
     }
     let change = store::endpoints::Change {
-        url: change.url.map(String::from),
+        url: change.url.map(|url| url.allowed(&portal.egress)).transpose()?,
         description: change.description.map(|given| given.map(String::from)),
         event_types: change.event_types.map(Vec::from),
         schedule_ms: change.schedule.map(|given| given.map(Vec::from)),

@@ -2,6 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use chassis::Problem;
+use chassis::egress::Refused;
 use chassis::error_chain::Chain;
 use domain::ids::{EndpointId, MerchantId};
 use domain::schedule::NotASchedule;
@@ -18,6 +19,8 @@ pub(crate) enum Error {
     UnknownEndpoint(EndpointId),
     #[error("there is no payment, event or delivery {0}")]
     UnknownId(String),
+    #[error(transparent)]
+    Url(#[from] Refused),
     #[error("{detail}")]
     Window { field: &'static str, detail: &'static str },
     #[error("the stored schedule of endpoint {0} can't be read")]
@@ -37,6 +40,7 @@ impl IntoResponse for Error {
                 Problem::not_found(self.to_string())
             }
             Self::Passed(passed) => return secret::shown(passed),
+            Self::Url(refused) => Problem::field("url", refused.to_string()),
             Self::Window { field, detail } => Problem::field(field, *detail),
             Self::StoredSchedule(..) | Self::Store(_) | Self::DataService(_) => {
                 tracing::error!("a request was answered with 503: {}", Chain(&self));

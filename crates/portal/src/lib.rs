@@ -18,6 +18,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
+use chassis::egress::Policy;
 use chassis::token::require_token;
 use chassis::{Problem, Token};
 use store::PgPool;
@@ -32,6 +33,8 @@ pub struct Portal {
     pub pool: PgPool,
     /// Whoever makes secrets.
     pub data_service: DataService,
+    /// What an endpoint's URL may be.
+    pub egress: Policy,
 }
 
 /// All routes of the service; each asks for the operator's token.

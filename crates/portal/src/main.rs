@@ -22,8 +22,9 @@ fn main() -> anyhow::Result<()> {
         let url = flags.database.url_with_password()?;
         let pool = store::connect(url.as_str(), flags.database.database_connections, "portal", Durability::Durable)
             .context("setting up the connections to the database")?;
+        let portal = Portal { pool, data_service, egress: flags.egress.policy() };
         let listener = server::bind(flags.listen).await?;
-        server::serve(&lifecycle, listener, router(Portal { pool, data_service }, operator));
+        server::serve(&lifecycle, listener, router(portal, operator));
         lifecycle.finish(flags.service.shutdown_timeout).await?;
         Ok(())
     })

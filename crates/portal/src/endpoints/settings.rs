@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chassis::egress::{Policy, Refused};
 use domain::event::EventFilter;
 use domain::schedule::{NotASchedule, Schedule};
 use domain::text::Text;
@@ -33,6 +34,12 @@ pub(crate) enum NotAnEndpointUrl {
 
 impl EndpointUrl {
     const MOST: usize = 2_000;
+
+    /// Its text, if the policy allows what is known of it before anything is sent.
+    pub(crate) fn allowed(self, policy: &Policy) -> Result<String, Refused> {
+        policy.check_url(&self.0)?;
+        Ok(self.0.into())
+    }
 }
 
 impl TryFrom<String> for EndpointUrl {
@@ -55,12 +62,6 @@ impl TryFrom<String> for EndpointUrl {
             return Err(NotAnEndpointUrl::Fragment);
         }
         Ok(Self(url))
-    }
-}
-
-impl From<EndpointUrl> for String {
-    fn from(url: EndpointUrl) -> Self {
-        url.0.into()
     }
 }
 

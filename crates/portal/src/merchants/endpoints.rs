@@ -64,11 +64,12 @@ pub(crate) async fn create(
     PathParam(merchant_id): PathParam<MerchantId>,
     JsonObject(new): JsonObject<New>,
 ) -> Result<(StatusCode, Json<Made>), Error> {
+    let url = new.url.allowed(&portal.egress)?;
     let secret = portal.data_service.make_secret(new.signature).await?;
     let new = NewEndpoint {
         endpoint_id: EndpointId::from_uuid(Uuid::now_v7()),
         merchant_id,
-        url: new.url.into(),
+        url,
         description: new.description.map(String::from),
         event_types: new.event_types.into(),
         schedule_ms: new.schedule.map(Vec::from),

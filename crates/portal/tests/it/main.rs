@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use axum::Router;
 use chassis::client::{self, Limits};
+use chassis::egress::EgressFlags;
 use chassis::{Lifecycle, Token, server};
 use portal::{DataService, Portal, router};
 use reqwest::Method;
@@ -58,19 +59,33 @@ impl Answer {
 
 impl Lab {
     async fn start(pool: PgPoolOptions, connect: PgConnectOptions) -> Self {
+        Self::start_with(to_loopback(), pool, connect).await
+    }
+
+    async fn start_with(egress: EgressFlags, pool: PgPoolOptions, connect: PgConnectOptions) -> Self {
         let lifecycle = Lifecycle::default();
         let data_service = serve(&lifecycle, played::data_service()).await;
         let database = pool.connect_with(connect.clone()).await.unwrap();
         let service =
             PgPoolOptions::new().max_connections(4).connect_lazy_with(connect.options([("role", "everhook_portal")]));
-        Self::with(lifecycle, database, service, &data_service).await
+        Self::with_egress(egress, lifecycle, database, service, &data_service).await
     }
 
     async fn with(lifecycle: Lifecycle, database: PgPool, service: PgPool, data_service: &str) -> Self {
+        Self::with_egress(to_loopback(), lifecycle, database, service, data_service).await
+    }
+
+    async fn with_egress(
+        egress: EgressFlags,
+        lifecycle: Lifecycle,
+        database: PgPool,
+        service: PgPool,
+        data_service: &str,
+    ) -> Self {
         let client = client::build(Limits { whole: Duration::from_secs(20), ..Limits::default() }).unwrap();
         let data_service =
             DataService::new(client.clone(), &data_service.parse().unwrap(), Token::new("of-the-portal")).unwrap();
-        let portal = Portal { pool: service, data_service };
+        let portal = Portal { pool: service, data_service, egress: egress.policy() };
         let url = serve(&lifecycle, router(portal, Token::new("of-the-operator"))).await;
         Self { url, client, lifecycle, database }
     }
@@ -101,6 +116,11 @@ impl Drop for Lab {
     fn drop(&mut self) {
         self.lifecycle.stop();
     }
+}
+
+/// As on a machine for development.
+fn to_loopback() -> EgressFlags {
+    EgressFlags { allow_networks: vec!["127.0.0.0/8".parse().unwrap()], allow_http: true }
 }
 
 async fn serve(lifecycle: &Lifecycle, router: Router) -> String {
