@@ -27,8 +27,8 @@ unit() {
     cargo fmt --all -- --check
     step "lints"
     cargo clippy --workspace --all-targets --quiet -- -D warnings
-    step "unit tests, the ledger's model, the house's rules"
-    cargo test --workspace --quiet --lib --bins --test model --test house
+    step "unit tests, the ledger's model, the house's rules, the door out"
+    cargo test --workspace --quiet --lib --bins --test model --test house --test egress
 }
 
 e2e() {

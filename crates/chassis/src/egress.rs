@@ -20,6 +20,7 @@ use url::{Host, Url};
 pub use address::Rule;
 pub use door::{Answer, Door, Exchange, Limits};
 pub use error::{Error, SetUp};
+pub use hyper::HeaderMap;
 pub use lookup::{Addresses, Lookup, SystemLookup};
 
 /// Where webhooks may be sent to besides public addresses over https.

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chassis::backoff::Backoff;
 use chassis::error_chain::Chain;
 use domain::message;
-use domain::protocol::{Answer, Ask, Attempt, Later, Open, Opened, ParkedReason, ParkedRecord, Recorded};
+use domain::protocol::{Answer, Ask, Attempt, Exchange, Later, Open, Opened, ParkedReason, ParkedRecord, Recorded};
 use domain::time::Timestamp;
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -147,7 +147,7 @@ impl Deliverer {
         while let Some((result, answer)) = done.next().await {
             match answer {
                 Some(back) => left.later.extend(back),
-                None => left.unrecorded.push(result),
+                None => left.unrecorded.push(for_the_journal(result)),
             }
         }
         left
@@ -187,6 +187,12 @@ impl Deliverer {
         self.ledger.park(&record).await.map_err(NotNow::Park)?;
         Ok(Left::default())
     }
+}
+
+/// The result without the receiver's answer: those of a wide fan-out would be too much for one entry of the journal.
+fn for_the_journal(result: Recorded) -> Recorded {
+    let exchange = Exchange { response_headers: None, response_body: Vec::new(), ..result.exchange };
+    Recorded { exchange, ..result }
 }
 
 /// Asks again, ever more slowly, until there is an answer or [`PATIENCE`] is over.

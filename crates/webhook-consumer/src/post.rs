@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use chassis::egress::{self, Exchange, Limits, Policy, Refused, SystemLookup};
+use chassis::egress::{self, Exchange, HeaderMap, Limits, Policy, Refused, SystemLookup};
 use chassis::error_chain::Chain;
 use domain::outcome::{Failure, Outcome, judge};
-use domain::protocol::{Attempt, Recorded};
+use domain::protocol::{self, Attempt, Recorded};
 use domain::time::Timestamp;
+
+/// Of an answer's headers so much is kept.
+const MOST_HEADER_BYTES: usize = 8 * 1024;
 
 /// The door to the merchants.
 #[derive(Debug, Clone)]
@@ -25,6 +28,7 @@ impl Door {
         let limit = Duration::from_millis(attempt.timeout_ms);
         let exchange = self.0.post(&request.url, &request.headers, request.body.clone(), limit).await;
         let (outcome, status, detail) = judged(&exchange);
+        let duration_ms = u64::try_from(exchange.whole.as_millis()).unwrap_or(u64::MAX);
         Recorded {
             delivery_id: attempt.delivery_id,
             claim: attempt.claim,
@@ -32,12 +36,41 @@ impl Door {
             attempt_id: attempt.attempt_id,
             in_line: attempt.in_line,
             began_at,
-            duration_ms: u64::try_from(exchange.whole.as_millis()).unwrap_or(u64::MAX),
+            duration_ms,
             status,
             detail,
+            exchange: seen(exchange),
             outcome,
         }
     }
+}
+
+/// What is kept of the way and of the answer; nothing of the request, which holds secrets.
+fn seen(exchange: Exchange) -> protocol::Exchange {
+    let ms = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
+    let (headers, body) = match exchange.answer {
+        Ok(answer) => (Some(lines(&answer.headers)), answer.body),
+        Err(_) => (None, Vec::new()),
+    };
+    protocol::Exchange {
+        address: exchange.address,
+        connect_ms: exchange.connect.map(ms),
+        first_byte_ms: exchange.first_byte.map(ms),
+        response_headers: headers,
+        response_body: body,
+    }
+}
+
+fn lines(headers: &HeaderMap) -> String {
+    let mut lines = String::new();
+    for (name, value) in headers {
+        lines.extend([name.as_str(), ": ", &String::from_utf8_lossy(value.as_bytes()), "\n"]);
+        if lines.len() > MOST_HEADER_BYTES {
+            lines.truncate(lines.floor_char_boundary(MOST_HEADER_BYTES));
+            break;
+        }
+    }
+    lines
 }
 
 fn judged(exchange: &Exchange) -> (Outcome, Option<u16>, Option<String>) {
@@ -75,7 +108,10 @@ fn reason(error: &egress::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
+    use axum::routing::post;
     use chassis::egress::EgressFlags;
+    use chassis::{Lifecycle, server};
     use domain::ids::{AttemptId, DeliveryId};
     use domain::webhook::Request;
     use uuid::Uuid;
@@ -97,11 +133,16 @@ mod tests {
         }
     }
 
+    /// Opens to this machine.
+    fn open() -> Door {
+        let allow_networks = vec!["127.0.0.0/8".parse().unwrap()];
+        Door::new(EgressFlags { allow_networks, allow_http: true }.policy()).unwrap()
+    }
+
     #[tokio::test]
     async fn a_post_that_is_refused_or_fails_is_a_result_with_its_reason() {
-        let allow_networks = vec!["127.0.0.0/8".parse().unwrap()];
         let strict = Door::new(Policy::default()).unwrap();
-        let open = Door::new(EgressFlags { allow_networks, allow_http: true }.policy()).unwrap();
+        let open = open();
         let refused = "a URL for webhooks begins with https://: without TLS anybody on the way can read them";
         for (door, url, header, reason, words) in [
             (&strict, "http://example.com/", "x", "refused_url", refused),
@@ -122,5 +163,34 @@ mod tests {
             assert_eq!((recorded.outcome.as_str(), recorded.status), (reason, None), "{url}: {detail}");
             assert!(detail.starts_with(words), "{url}: {detail}");
         }
+    }
+
+    #[tokio::test]
+    async fn of_an_answer_headers_and_body_are_kept_and_nothing_of_the_request() {
+        let lifecycle = Lifecycle::default();
+        let answer = || async { ([("x-trace", "7")], "no such order") };
+        let listener = server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let url = format!("http://{}/?key=hidden", listener.local_addr().unwrap());
+        server::serve(&lifecycle, listener, Router::new().route("/", post(answer)));
+        let recorded = open().post(&attempt(&url, "x-key")).await;
+        lifecycle.stop();
+        assert_eq!((recorded.outcome.as_str(), recorded.status), ("delivered", Some(200)));
+        let seen = recorded.exchange;
+        assert_eq!(seen.address, Some("127.0.0.1".parse().unwrap()));
+        assert!(seen.connect_ms.is_some() && seen.first_byte_ms.is_some(), "{seen:?}");
+        assert_eq!(seen.response_body, b"no such order");
+        let headers = seen.response_headers.unwrap();
+        assert!(headers.lines().any(|line| line == "x-trace: 7"), "{headers}");
+        assert!(!headers.contains("hidden") && !headers.contains("x-key"), "{headers}");
+    }
+
+    #[test]
+    fn of_the_headers_the_first_8_kib_are_kept_whatever_is_in_them() {
+        let mut headers = HeaderMap::new();
+        for _ in 0..10 {
+            headers.append("x", [b'\xc3', 0xa4].repeat(1_000).try_into().unwrap());
+        }
+        let kept = lines(&headers);
+        assert!((8 * 1024 - 3..=8 * 1024).contains(&kept.len()), "{}", kept.len());
     }
 }

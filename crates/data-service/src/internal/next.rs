@@ -15,7 +15,7 @@ use domain::schedule::Schedule;
 use domain::signature::Secret;
 use futures_util::future::join_all;
 use store::kept::KeptConnections;
-use store::ledger::{Endpoint, Event, Guard, LoggedAttempt, Seen, StepRow};
+use store::ledger::{Endpoint, Event, Exchange, Guard, LoggedAttempt, Seen, StepRow};
 use uuid::Uuid;
 
 use super::{firsts, in_time, millis, order, storable};
@@ -232,5 +232,6 @@ pub fn closed(seen: &Seen, number: u32) -> LoggedAttempt {
         outcome: "unknown".to_owned(),
         status: None,
         detail: Some("begun, and no result came; whoever made it has died or was cut off".to_owned()),
+        exchange: Exchange::default(),
     }
 }

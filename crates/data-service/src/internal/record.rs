@@ -9,9 +9,9 @@ use chassis::JsonBody;
 use chassis::error_chain::Chain;
 use domain::ledger::{self, State as DeliveryState, Stop};
 use domain::outcome::Outcome;
-use domain::protocol::{Answer, Recorded};
+use domain::protocol::{self, Answer, Recorded};
 use futures_util::future::join_all;
-use store::ledger::{Guard, LoggedAttempt, StepRow};
+use store::ledger::{Exchange, Guard, LoggedAttempt, StepRow};
 
 use super::{firsts, in_time, next, order, storable};
 use crate::app::{App, Core};
@@ -150,5 +150,17 @@ pub fn logged(item: &Recorded) -> LoggedAttempt {
         outcome: item.outcome.as_str().to_owned(),
         status: item.status.and_then(|status| i16::try_from(status).ok()),
         detail: item.detail.clone(),
+        exchange: exchange(&item.exchange),
+    }
+}
+
+fn exchange(seen: &protocol::Exchange) -> Exchange {
+    let ms = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+    Exchange {
+        address: seen.address.map(|address| address.to_string()),
+        connect_ms: seen.connect_ms.map(ms),
+        first_byte_ms: seen.first_byte_ms.map(ms),
+        response_headers: seen.response_headers.clone().map(storable),
+        response_body: (!seen.response_body.is_empty()).then(|| seen.response_body.clone()),
     }
 }

@@ -5,7 +5,7 @@ use chassis::{Lifecycle, Token, server};
 use data_service::app::{App, router};
 use domain::ids::{AttemptId, DeliveryId, EventId};
 use domain::outcome::{Failure, Outcome};
-use domain::protocol::{Answer, Ask, Attempt, Later, Open, Opened, Overdue, OverdueQuery, Recorded};
+use domain::protocol::{Answer, Ask, Attempt, Exchange, Later, Open, Opened, Overdue, OverdueQuery, Recorded};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -163,6 +163,7 @@ pub fn result(attempt: &Attempt, outcome: Outcome) -> Recorded {
         duration_ms: 12,
         status,
         detail: None,
+        exchange: Exchange::default(),
         outcome,
     }
 }

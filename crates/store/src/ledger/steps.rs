@@ -98,6 +98,23 @@ pub struct LoggedAttempt {
     pub status: Option<i16>,
     /// In words.
     pub detail: Option<String>,
+    /// What was seen on the way.
+    pub exchange: Exchange,
+}
+
+/// What was seen of an attempt on its way; nothing is known of one that was closed as `unknown`.
+#[derive(Debug, Clone, Default)]
+pub struct Exchange {
+    /// The IP address that the connection was with, or was to be with.
+    pub address: Option<String>,
+    /// Look-up, connection and TLS; none where a connection was used again.
+    pub connect_ms: Option<i32>,
+    /// Until the head of the answer.
+    pub first_byte_ms: Option<i32>,
+    /// Of the answer, as lines `name: value`.
+    pub response_headers: Option<String>,
+    /// The beginning of the answer's body.
+    pub response_body: Option<Vec<u8>>,
 }
 
 /// The deliveries of these ids that exist.
@@ -213,14 +230,18 @@ pub async fn write_steps_on(connection: &mut PgConnection, mut steps: Vec<StepRo
                 and (s.seen_state is null
                     or (d.state = s.seen_state and d.claim = s.seen_claim and d.attempts = s.seen_attempts
                         and (d.begun_at is not null)::integer = s.seen_in_flight))
-            returning d.delivery_id
+            returning d.delivery_id, case when d.state = 'pending' then d.due_at end as next_at
         ), logged as (
             insert into attempts
-                (attempt_id, delivery_id, claim, number, began_at, duration_ms, outcome, status, detail)
-            select a.attempt_id, a.delivery_id, a.claim, a.number, a.began_at, a.duration_ms, a.outcome, a.status, a.detail
+                (attempt_id, delivery_id, claim, number, began_at, duration_ms, outcome, status, detail, next_at,
+                    address, connect_ms, first_byte_ms, response_headers, response_body)
+            select a.attempt_id, a.delivery_id, a.claim, a.number, a.began_at, a.duration_ms, a.outcome, a.status,
+                a.detail, changed.next_at, a.address, a.connect_ms, a.first_byte_ms, a.response_headers, a.response_body
             from unnest($15::text[], $16::text[], $17::integer[], $18::integer[], $19::timestamptz[], $20::bigint[],
-                $21::text[], $22::smallint[], $23::text[])
-                as a (attempt_id, delivery_id, claim, number, began_at, duration_ms, outcome, status, detail)
+                $21::text[], $22::smallint[], $23::text[], $26::text[], $27::integer[], $28::integer[], $29::text[],
+                $30::bytea[])
+                as a (attempt_id, delivery_id, claim, number, began_at, duration_ms, outcome, status, detail,
+                    address, connect_ms, first_byte_ms, response_headers, response_body)
             join changed using (delivery_id)
             on conflict (attempt_id) do nothing
         )
@@ -251,6 +272,11 @@ pub async fn write_steps_on(connection: &mut PgConnection, mut steps: Vec<StepRo
         &ended.iter().map(|(_, a)| a.detail.clone()).collect::<Vec<_>>() as &[Option<String>],
         lowest,
         highest,
+        &ended.iter().map(|(_, a)| a.exchange.address.as_deref()).collect::<Vec<_>>() as &[Option<&str>],
+        &ended.iter().map(|(_, a)| a.exchange.connect_ms).collect::<Vec<_>>() as &[Option<i32>],
+        &ended.iter().map(|(_, a)| a.exchange.first_byte_ms).collect::<Vec<_>>() as &[Option<i32>],
+        &ended.iter().map(|(_, a)| a.exchange.response_headers.as_deref()).collect::<Vec<_>>() as &[Option<&str>],
+        &ended.iter().map(|(_, a)| a.exchange.response_body.as_deref()).collect::<Vec<_>>() as &[Option<&[u8]>],
     )
     .fetch_all(connection)
     .await
