@@ -1,8 +1,8 @@
 //! The door to receivers that strangers have named: nothing is sent to an address that is not public, unless the
 //! operator has allowed its network, and nothing without TLS, unless the operator has allowed that.
 //!
-//! Invariant: a connection is made only to an address that [`Policy`] has judged, after the look-up that named it. There
-//! is no second look-up between the judgement and the connection, so that a name can't change its mind in between.
+//! Invariant: a connection is made only to [`Judged`] addresses, after the look-up that named them. There is no second
+//! look-up between the judgement and the connection, so that a name can't change its mind in between.
 
 mod address;
 mod connection;
@@ -49,6 +49,10 @@ pub struct Policy {
     networks: Arc<[IpNet]>,
     allow_http: bool,
 }
+
+/// Addresses that a policy allows. Nothing else can be connected to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged(Vec<IpAddr>);
 
 /// Why nothing is sent to a URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -107,7 +111,7 @@ impl Policy {
             Host::Domain(_) => return Ok(()),
         };
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        self.check_addresses(host, &[address])
+        self.judge(host, vec![address]).map(drop)
     }
 
     /// Judges the addresses of a host. One that is refused has all of them refused: a name that mixes them has no good
@@ -115,14 +119,14 @@ impl Policy {
     ///
     /// # Errors
     /// Names the first that is refused.
-    pub fn check_addresses(&self, host: &str, addresses: &[IpAddr]) -> Result<(), Refused> {
-        for &address in addresses {
+    pub fn judge(&self, host: &str, addresses: Vec<IpAddr>) -> Result<Judged, Refused> {
+        for &address in &addresses {
             let Some(rule) = Rule::of(address) else { continue };
             if !self.networks.iter().any(|network| allows(network, address, rule)) {
                 return Err(Refused::Address { host: host.to_owned(), address, rule });
             }
         }
-        Ok(())
+        Ok(Judged(addresses))
     }
 }
 

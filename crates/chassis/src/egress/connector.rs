@@ -21,7 +21,7 @@ use tower_service::Service;
 
 use super::connection::{Connection, Facts};
 use super::error::{Error, NoConnection, SetUp};
-use super::{Lookup, Policy};
+use super::{Judged, Lookup, Policy};
 
 /// So long one address is tried alone before the next is tried beside it (RFC 8305).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -62,18 +62,14 @@ impl Connector {
             Ok(address) => vec![address],
             Err(_) => {
                 let found = timeout_at(deadline, self.lookup.addresses(host)).await.map_err(io::Error::from).flatten();
-                let source = match found {
-                    Ok(found) if found.is_empty() => Err(io::ErrorKind::NotFound.into()),
-                    found => found,
-                };
-                source.map_err(|source| Error::Lookup { name: host.to_owned(), source: in_time(source) })?
+                found.map_err(|source| Error::Lookup { name: host.to_owned(), source: in_time(source) })?
             }
         };
-        self.policy.check_addresses(host, &addresses)?;
+        let judged = self.policy.judge(host, addresses)?;
 
-        let (address, stream) = match timeout_at(deadline, reach(&addresses, port)).await {
+        let (address, stream) = match timeout_at(deadline, reach(host, &judged, port)).await {
             Ok(reached) => reached?,
-            Err(_) => return Err(Error::ConnectTimeout { addresses, limit: self.limit }),
+            Err(_) => return Err(Error::ConnectTimeout { addresses: judged.0, limit: self.limit }),
         };
         // Without it the last packet of a POST would wait for the receiver's delayed acknowledgement.
         stream.set_nodelay(true).map_err(|source| Error::connecting(address, source))?;
@@ -109,8 +105,8 @@ impl Service<Uri> for Connector {
 
 /// The first connection that stands. The addresses are tried in their order; each begins when the one before it has
 /// failed or has had its head start.
-async fn reach(addresses: &[IpAddr], port: u16) -> Result<(IpAddr, TcpStream), Error> {
-    let mut waiting = addresses.iter().copied();
+async fn reach(host: &str, addresses: &Judged, port: u16) -> Result<(IpAddr, TcpStream), Error> {
+    let mut waiting = addresses.0.iter().copied();
     let mut under_way = FuturesUnordered::new();
     let mut failed = None;
     loop {
@@ -120,17 +116,16 @@ async fn reach(addresses: &[IpAddr], port: u16) -> Result<(IpAddr, TcpStream), E
                 connected.map(|stream| (address, stream)).map_err(|source| Error::connecting(address, source))
             });
         }
-        let is_last = waiting.len() == 0;
+        if under_way.is_empty() {
+            let no_address = || Error::Lookup { name: host.to_owned(), source: io::ErrorKind::NotFound.into() };
+            return Err(failed.unwrap_or_else(no_address));
+        }
         tokio::select! {
             Some(done) = under_way.next() => match done {
                 Ok(reached) => return Ok(reached),
                 Err(error) => failed = Some(error),
             },
-            () = tokio::time::sleep(HEAD_START), if !is_last => {}
-            else => {}
-        }
-        if let (true, true, Some(error)) = (is_last, under_way.is_empty(), failed.take()) {
-            return Err(error);
+            () = tokio::time::sleep(HEAD_START), if waiting.len() > 0 => {}
         }
     }
 }

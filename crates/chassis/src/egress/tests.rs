@@ -211,7 +211,7 @@ fn a_metadata_service_is_allowed_only_by_its_own_address() {
 #[test]
 fn one_refused_address_refuses_the_whole_name() {
     let addresses = ["8.8.8.8", "10.0.0.1", "1.1.1.1"].map(|text| text.parse().unwrap());
-    let refused = Policy::default().check_addresses("merchant.test", &addresses).unwrap_err();
+    let refused = Policy::default().judge("merchant.test", addresses.to_vec()).unwrap_err();
     assert_eq!(refused.to_string(), "merchant.test is at 10.0.0.1, a private address: nothing is sent there");
     let literal = judged(&Policy::default(), "[::1]").unwrap_err();
     assert_eq!(literal.to_string(), "::1 is a loopback address: nothing is sent there");
