@@ -18,7 +18,7 @@ pub struct Door(egress::Door);
 impl Door {
     /// A door that opens to what the policy allows.
     pub fn new(policy: Policy) -> Result<Self, egress::SetUp> {
-        egress::Door::new(policy, Limits::default(), SystemLookup).map(Self)
+        egress::Door::new(policy, Limits::default(), SystemLookup::default()).map(Self)
     }
 
     /// Makes the attempt and judges the answer.
@@ -124,6 +124,7 @@ mod tests {
             claim: 1,
             attempt: 1,
             attempt_id: AttemptId::from_uuid(Uuid::now_v7()),
+            in_line: false,
             timeout_ms: 1_000,
             request: Request {
                 url: url.to_owned(),

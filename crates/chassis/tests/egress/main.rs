@@ -23,7 +23,7 @@ fn door(networks: &[&str], lookup: impl Lookup) -> Door {
 
 /// A door that opens to this machine.
 fn to_loopback() -> Door {
-    door(&["127.0.0.0/8"], SystemLookup)
+    door(&["127.0.0.0/8"], SystemLookup::default())
 }
 
 async fn post(door: &Door, url: &str) -> Exchange {

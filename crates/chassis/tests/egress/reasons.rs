@@ -23,7 +23,7 @@ async fn a_name_without_an_address_is_a_failed_look_up() {
     let exchange = post(&door(&[], nowhere.lookup()), "https://nowhere.test/hook").await;
     assert!(matches!(error(&exchange), Error::Lookup { name, .. } if name == "nowhere.test"), "{exchange:?}");
     assert_eq!(exchange.address, None);
-    let exchange = post(&door(&[], SystemLookup), "https://no-such-name.invalid/hook").await;
+    let exchange = post(&door(&[], SystemLookup::default()), "https://no-such-name.invalid/hook").await;
     assert!(matches!(error(&exchange), Error::Lookup { .. }), "{exchange:?}");
 }
 
