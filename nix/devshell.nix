@@ -13,6 +13,8 @@
   jq,
   curl,
   openssl,
+  nodejs,
+  python3,
 }:
 craneLib.devShell (
   environment
@@ -29,6 +31,8 @@ craneLib.devShell (
       jq
       curl
       openssl
+      nodejs
+      (python3.withPackages (python: [ python.pip ]))
     ];
   }
 )
