@@ -125,7 +125,7 @@ async fn updates_and_deletes_say_what_the_log_knows_of_the_row_before() {
              delete from full_row;",
         )
         .await;
-        let records = lab.until_keys(3).await;
+        let records = lab.until_changes(7).await;
         let mut changes: Vec<Value> = records
             .iter()
             .map(|record| {

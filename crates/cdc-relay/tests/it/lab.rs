@@ -1,7 +1,9 @@
 //! A database, a topic and relays for one test.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::future::Future;
+use std::hash::Hash;
 use std::net::TcpListener;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -224,13 +226,27 @@ impl Lab {
 
     /// Waits until the topic has this many records with different keys; returns all records.
     pub async fn until_keys(&self, count: usize) -> Vec<Stored> {
+        self.until_different(count, "keys", |record| record.key.clone()).await
+    }
+
+    /// Waits until the topic has this many changes of one transaction; returns all records.
+    pub async fn until_changes(&self, count: usize) -> Vec<Stored> {
+        self.until_different(count, "changes", |record| record.value["metadata"]["commit_idx"].as_u64()).await
+    }
+
+    async fn until_different<T: Eq + Hash>(
+        &self,
+        count: usize,
+        what: &str,
+        of: impl Fn(&Stored) -> Option<T>,
+    ) -> Vec<Stored> {
         eventually(Duration::from_secs(60), async || {
             let records = self.records().await;
-            let keys: std::collections::HashSet<_> = records.iter().filter_map(|record| record.key.clone()).collect();
-            if keys.len() >= count {
+            let different = records.iter().filter_map(&of).collect::<HashSet<_>>().len();
+            if different >= count {
                 Ok(records)
             } else {
-                Err(format!("{} of {count} keys in {} records", keys.len(), records.len()))
+                Err(format!("{different} of {count} {what} in {} records", records.len()))
             }
         })
         .await
