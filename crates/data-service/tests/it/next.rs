@@ -27,7 +27,7 @@ async fn before_its_time_a_delivery_waits_and_then_it_is_attempted(pool: PgPoolO
     let wait = later(lab.service.next(first.delivery_id, 1, "inv_2").await);
     assert_eq!((wait.delivery_id, wait.claim), (first.delivery_id, 1));
     assert!(wait.delay_ms > 3_000 && wait.delay_ms <= 5_500, "{wait:?}");
-    lab.execute("update deliveries set due_at = clock_timestamp() + interval '10 ms'").await;
+    lab.execute("update deliveries set due_at = clock_timestamp() + interval '90 ms'").await;
     let shortest = later(lab.service.next(first.delivery_id, 1, "inv_2").await);
     assert_eq!(shortest.delay_ms, 100);
     lab.execute("update deliveries set due_at = now()").await;
