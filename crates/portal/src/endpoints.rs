@@ -10,42 +10,59 @@ use domain::ids::{EndpointId, MerchantId};
 use domain::time::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use store::endpoints::{change_endpoint, find_endpoint};
+use utoipa::ToSchema;
 
 use crate::Portal;
+use crate::access::Access;
 use crate::error::Error;
 use settings::{Description, EndpointUrl, EventFilters, Waits};
 
+/// What a merchant can't undo.
+const DISABLED_BY_OPERATOR: &str = "disabled_by_operator";
+
 /// An endpoint as it is shown; `schedule` is null where the default one is followed.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Endpoint {
+    #[schema(value_type = String)]
     endpoint_id: EndpointId,
+    #[schema(value_type = String)]
     merchant_id: MerchantId,
     url: String,
     description: Option<String>,
     event_types: Vec<String>,
+    #[schema(value_type = Option<Vec<String>>)]
     schedule: Option<Waits>,
+    /// `enabled` or `disabled`.
     state: String,
     disabled_reason: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
 
 /// What is to be changed. A member that is left out stays as it is; null takes a description or a schedule away.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = EndpointChange)]
 pub(crate) struct Change {
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = String, required = false)]
     url: Option<EndpointUrl>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
     description: Option<Option<Description>>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Vec<String>, required = false)]
     event_types: Option<EventFilters>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Vec<String>>)]
     schedule: Option<Option<Waits>>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = NewState, required = false)]
     state: Option<NewState>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+/// The state that an endpoint is to have.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum NewState {
     Enabled,
@@ -53,10 +70,11 @@ enum NewState {
 }
 
 impl NewState {
-    fn disabled_reason(self) -> Option<&'static str> {
-        match self {
-            Self::Enabled => None,
-            Self::Disabled => Some("disabled_by_operator"),
+    fn disabled_reason(self, access: Access) -> Option<&'static str> {
+        match (self, access) {
+            (Self::Enabled, _) => None,
+            (Self::Disabled, Access::Operator) => Some(DISABLED_BY_OPERATOR),
+            (Self::Disabled, Access::Merchant(_)) => Some("disabled_by_merchant"),
         }
     }
 }
@@ -81,31 +99,51 @@ impl TryFrom<store::endpoints::Endpoint> for Endpoint {
     }
 }
 
+/// Reads an endpoint.
+#[utoipa::path(get, path = "/endpoints/{endpoint_id}", operation_id = "read_endpoint", tag = "endpoints",
+    params(("endpoint_id" = String, Path, description = "`ep_…`")),
+    responses((status = 200, description = "The endpoint", body = Endpoint)))]
 pub(crate) async fn read(
     State(portal): State<Portal>,
+    access: Access,
     PathParam(endpoint_id): PathParam<EndpointId>,
 ) -> Result<Json<Endpoint>, Error> {
-    shown(endpoint_id, find_endpoint(&portal.pool, endpoint_id).await?)
+    Ok(Json(find(&portal, access, endpoint_id).await?.try_into()?))
 }
 
+/// Changes an endpoint.
+#[utoipa::path(patch, path = "/endpoints/{endpoint_id}", operation_id = "change_endpoint", tag = "endpoints",
+    params(("endpoint_id" = String, Path, description = "`ep_…`")), request_body = Change,
+    responses((status = 200, description = "The endpoint as it is now", body = Endpoint)))]
 pub(crate) async fn change(
     State(portal): State<Portal>,
+    access: Access,
     PathParam(endpoint_id): PathParam<EndpointId>,
     JsonObject(change): JsonObject<Change>,
 ) -> Result<Json<Endpoint>, Error> {
+    let before = find(&portal, access, endpoint_id).await?;
+    if change.state.is_some()
+        && access != Access::Operator
+        && before.disabled_reason.as_deref() == Some(DISABLED_BY_OPERATOR)
+    {
+        return Err(Error::DisabledByOperator);
+    }
     let change = store::endpoints::Change {
         url: change.url.map(String::from),
         description: change.description.map(|given| given.map(String::from)),
         event_types: change.event_types.map(Vec::from),
         schedule_ms: change.schedule.map(|given| given.map(Vec::from)),
-        disabled_reason: change.state.map(NewState::disabled_reason),
+        disabled_reason: change.state.map(|state| state.disabled_reason(access)),
     };
-    shown(endpoint_id, change_endpoint(&portal.pool, endpoint_id, change).await?)
+    let changed =
+        change_endpoint(&portal.pool, endpoint_id, change).await?.ok_or(Error::UnknownEndpoint(endpoint_id))?;
+    Ok(Json(changed.try_into()?))
 }
 
-fn shown(endpoint_id: EndpointId, found: Option<store::endpoints::Endpoint>) -> Result<Json<Endpoint>, Error> {
-    let endpoint = found.ok_or(Error::UnknownEndpoint(endpoint_id))?;
-    Ok(Json(endpoint.try_into()?))
+/// The endpoint, if it exists for whoever asks.
+async fn find(portal: &Portal, access: Access, endpoint_id: EndpointId) -> Result<store::endpoints::Endpoint, Error> {
+    let found = find_endpoint(&portal.pool, endpoint_id).await?;
+    found.filter(|endpoint| access.sees(endpoint.merchant_id)).ok_or(Error::UnknownEndpoint(endpoint_id))
 }
 
 /// A member that is there; whether it may be null is for its type to say.

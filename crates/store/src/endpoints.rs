@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 
 use crate::Error;
 use crate::decode::parsed;
+use crate::span::below;
 
 /// The constraint that an endpoint of an unknown merchant violates.
 pub const MERCHANT_EXISTS: &str = "endpoints_merchant_exists";
@@ -144,14 +145,14 @@ pub async fn find_endpoint(pool: &PgPool, endpoint_id: EndpointId) -> Result<Opt
     .transpose()
 }
 
-/// Reads at most `limit` endpoints of a merchant in the order of their ids, after one of them or from the first on.
+/// Reads at most `limit` endpoints of a merchant, newest first, before one of them or from the last on.
 ///
 /// # Errors
 /// If the statement fails.
 pub async fn list_endpoints(
     pool: &PgPool,
     merchant_id: MerchantId,
-    after: Option<EndpointId>,
+    before: Option<EndpointId>,
     limit: i64,
 ) -> Result<Vec<Endpoint>, Error> {
     sqlx::query_as!(
@@ -160,12 +161,12 @@ pub async fn list_endpoints(
         select endpoint_id, merchant_id, url, description, event_types, schedule_ms, state, disabled_reason,
             created_at
         from endpoints
-        where merchant_id = $1 and endpoint_id > $2
-        order by endpoint_id
+        where merchant_id = $1 and endpoint_id < $2
+        order by endpoint_id desc
         limit $3
         "#,
         merchant_id.to_string(),
-        after.map(|id| id.to_string()).unwrap_or_default(),
+        below(EndpointId::PREFIX, before),
         limit,
     )
     .fetch_all(pool)
@@ -174,6 +175,17 @@ pub async fn list_endpoints(
     .into_iter()
     .map(Row::into_endpoint)
     .collect()
+}
+
+/// The ids of all endpoints of a merchant.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn endpoint_ids_of(pool: &PgPool, merchant_id: MerchantId) -> Result<Vec<String>, Error> {
+    sqlx::query_scalar!("select endpoint_id from endpoints where merchant_id = $1", merchant_id.to_string())
+        .fetch_all(pool)
+        .await
+        .map_err(Error::doing("reading the ids of the endpoints of a merchant"))
 }
 
 /// Changes an endpoint; answers it as it is then, or none if there is no such endpoint.

@@ -4,7 +4,9 @@ pub use sqlx::{PgConnection, PgPool};
 
 pub mod audit;
 mod decode;
+pub mod deliveries;
 pub mod endpoints;
+pub mod events;
 pub mod hops;
 pub mod idempotency;
 pub mod kept;
@@ -15,6 +17,7 @@ pub mod payload;
 pub mod payments;
 mod pool;
 pub mod schema;
+pub mod span;
 pub mod transaction;
 pub mod why;
 

@@ -9,54 +9,74 @@ use domain::ids::{EndpointId, MerchantId, SecretId};
 use serde::{Deserialize, Serialize};
 use store::endpoints::{MERCHANT_EXISTS, NewEndpoint, insert_endpoint, list_endpoints};
 use store::merchants::find_merchant;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::Portal;
+use crate::access::Access;
 use crate::endpoints::Endpoint;
 use crate::endpoints::settings::{Description, EndpointUrl, EventFilters, Waits};
 use crate::error::Error;
-use crate::limit::Limit;
+use crate::page::{Cursor, Limit, Page};
 
-#[derive(Deserialize)]
+/// An endpoint to be made.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewEndpoint)]
 pub(crate) struct New {
+    /// `https://host/path`, without user name and fragment.
+    #[schema(value_type = String)]
     url: EndpointUrl,
+    /// For people.
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     description: Option<Description>,
+    /// Which events it wants: types, `payment.*`, or `*`.
     #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, default = json!(["*"]))]
     event_types: EventFilters,
+    /// The wait before each attempt, like `["0s", "5s", "5m"]`; null for the default one.
     #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
     schedule: Option<Waits>,
 }
 
 /// The endpoint with its secret, which is shown only here.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = MadeEndpoint)]
 pub(crate) struct Made {
     #[serde(flatten)]
     endpoint: Endpoint,
+    /// `whsec_…`: verifies the signatures of the webhooks.
     secret: String,
 }
 
-#[derive(Deserialize)]
+/// Which endpoints.
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Page {
+#[into_params(parameter_in = Query)]
+pub(crate) struct Wanted {
+    /// The `next_cursor` of the page before.
     #[serde(default)]
-    after: Option<EndpointId>,
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor<EndpointId>>,
+    /// How many items at most.
     #[serde(default)]
-    limit: Limit<1000>,
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 250, default = 50)]
+    limit: Limit,
 }
 
-#[derive(Serialize)]
-pub(crate) struct Endpoints {
-    endpoints: Vec<Endpoint>,
-    next: Option<EndpointId>,
-}
-
+/// Makes an endpoint, with its signing secret.
+#[utoipa::path(post, path = "/merchants/{merchant_id}/endpoints", operation_id = "create_endpoint", tag = "endpoints",
+    params(("merchant_id" = String, Path, description = "`mer_…`")), request_body = New,
+    responses((status = 201, description = "The endpoint", body = Made)))]
 pub(crate) async fn create(
     State(portal): State<Portal>,
+    access: Access,
     PathParam(merchant_id): PathParam<MerchantId>,
     JsonObject(new): JsonObject<New>,
 ) -> Result<(StatusCode, Json<Made>), Error> {
+    access.whose(Some(merchant_id))?;
     let secret = portal.data_service.make_secret().await?;
     let new = NewEndpoint {
         endpoint_id: EndpointId::from_uuid(Uuid::now_v7()),
@@ -77,16 +97,21 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, Json(Made { endpoint, secret: secret.secret.expose() })))
 }
 
+/// Lists a merchant's endpoints.
+#[utoipa::path(get, path = "/merchants/{merchant_id}/endpoints", operation_id = "list_endpoints", tag = "endpoints",
+    params(("merchant_id" = String, Path, description = "`mer_…`"), Wanted),
+    responses((status = 200, description = "A page", body = Page<Endpoint>)))]
 pub(crate) async fn list(
     State(portal): State<Portal>,
+    access: Access,
     PathParam(merchant_id): PathParam<MerchantId>,
-    QueryParams(page): QueryParams<Page>,
-) -> Result<Json<Endpoints>, Error> {
-    let rows = list_endpoints(&portal.pool, merchant_id, page.after, page.limit.rows()).await?;
+    QueryParams(wanted): QueryParams<Wanted>,
+) -> Result<Json<Page<Endpoint>>, Error> {
+    access.whose(Some(merchant_id))?;
+    let before = wanted.cursor.map(|cursor| cursor.0);
+    let rows = list_endpoints(&portal.lists, merchant_id, before, wanted.limit.rows()).await?;
     if rows.is_empty() && find_merchant(&portal.pool, merchant_id).await?.is_none() {
         return Err(Error::UnknownMerchant(merchant_id));
     }
-    let (rows, next) = page.limit.page(rows, |endpoint| endpoint.endpoint_id);
-    let endpoints = rows.into_iter().map(Endpoint::try_from).collect::<Result<_, _>>()?;
-    Ok(Json(Endpoints { endpoints, next }))
+    Ok(Json(wanted.limit.page(rows, |endpoint| endpoint.endpoint_id).try_map(Endpoint::try_from)?))
 }

@@ -26,13 +26,10 @@ async fn the_secret_is_shown_once_and_stored_as_ciphertext(pool: PgPoolOptions, 
             .await
             .unwrap();
     assert_eq!(stored, [(made.text("endpoint_id"), vec![0, 1, 2, 255], "key-1".to_owned())]);
-    let listed = lab.get(&format!("{}?limit=1", of_merchant())).await;
-    assert_eq!(
-        (&listed.body["endpoints"][0]["endpoint_id"], &listed.body["next"]),
-        (&json!(ENDPOINT), &json!(ENDPOINT))
-    );
-    let rest = lab.get(&format!("{}?after={ENDPOINT}", of_merchant())).await;
-    assert_eq!(rest.body, json!({"endpoints": [without_secret], "next": null}));
+    let newest = lab.get(&format!("{}?limit=1", of_merchant())).await;
+    assert_eq!(newest.body["items"], json!([without_secret]));
+    let rest = lab.get(&format!("{}?cursor={}", of_merchant(), newest.text("next_cursor"))).await;
+    assert_eq!((&rest.body["items"][0]["endpoint_id"], &rest.body["next_cursor"]), (&json!(ENDPOINT), &json!(null)));
 }
 
 #[sqlx::test(migrations = "../../migrations")]

@@ -2,13 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod access;
 mod audit;
+mod deliveries;
 mod doors;
 mod endpoints;
+mod events;
 mod hops;
 mod ledger;
 mod merchants;
+mod openapi;
 mod parked_records;
+mod tokens;
 mod why;
 
 use std::time::Duration;
@@ -16,13 +21,16 @@ use std::time::Duration;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chassis::client::{self, Limits};
 use chassis::{Lifecycle, Token, server};
-use portal::{DataService, Portal, router};
+use portal::{DataService, Portal, TokenKeys, router};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use store::{Durability, Statements};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -61,22 +69,51 @@ impl Lab {
         let lifecycle = Lifecycle::default();
         let data_service = serve(&lifecycle, Router::new().route("/internal/secrets", post(make_secret))).await;
         let database = pool.connect_with(connect.clone()).await.unwrap();
-        let service =
-            PgPoolOptions::new().max_connections(4).connect_lazy_with(connect.options([("role", "everhook_portal")]));
-        Self::with(lifecycle, database, service, &data_service).await
+        let connect = connect.options([("role", "everhook_portal")]);
+        let pool = |statements| store::connect_with(connect.clone(), 3, Durability::Durable, statements);
+        let (any, lists) = (pool(Statements::Any), pool(Statements::Scans));
+        Self::with(lifecycle, database, any, lists, &data_service).await
     }
 
-    async fn with(lifecycle: Lifecycle, database: PgPool, service: PgPool, data_service: &str) -> Self {
+    async fn with(lifecycle: Lifecycle, database: PgPool, pool: PgPool, lists: PgPool, data_service: &str) -> Self {
         let client = client::build(Limits { whole: Duration::from_secs(20), ..Limits::default() }).unwrap();
         let data_service =
             DataService::new(client.clone(), &data_service.parse().unwrap(), Token::new("of-the-portal")).unwrap();
-        let portal = Portal { pool: service, data_service };
+        let token_keys = TokenKeys::from_text("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=").unwrap();
+        let portal = Portal { pool, lists, data_service, token_keys };
         let url = serve(&lifecycle, router(portal, Token::new("of-the-operator"))).await;
         Self { url, client, lifecycle, database }
     }
 
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url)).bearer_auth("of-the-operator")
+    }
+
+    /// As somebody who has this token.
+    async fn ask(&self, token: &str, method: &str, path: &str, body: Option<Value>) -> Answer {
+        let request = self
+            .client
+            .request(method.to_uppercase().parse().unwrap(), format!("{}{path}", self.url))
+            .bearer_auth(token);
+        answer(match body {
+            Some(body) => request.json(&body),
+            None => request,
+        })
+        .await
+    }
+
+    /// All items of a list, page by page; each page is at most as long as the path says, and none is empty but the last.
+    async fn all(&self, path: &str) -> Vec<Value> {
+        let (mut items, mut next) = (Vec::new(), path.to_owned());
+        loop {
+            let page = self.get(&next).await;
+            assert_eq!(page.status, 200, "{next}: {}", page.body);
+            items.extend(page.body["items"].as_array().unwrap().clone());
+            match page.body["next_cursor"].as_str() {
+                Some(cursor) => next = format!("{path}{}cursor={cursor}", if path.contains('?') { '&' } else { '?' }),
+                None => return items,
+            }
+        }
     }
 
     async fn get(&self, path: &str) -> Answer {
@@ -132,7 +169,13 @@ async fn answer(request: reqwest::RequestBuilder) -> Answer {
 fn mask(value: &mut Value) {
     match value {
         Value::Array(values) => values.iter_mut().for_each(mask),
-        Value::Object(members) => members.values_mut().for_each(mask),
+        Value::Object(members) => {
+            members.values_mut().for_each(mask);
+            if let Some(Value::String(cursor)) = members.get_mut("next_cursor") {
+                let id = String::from_utf8(URL_SAFE_NO_PAD.decode(&*cursor).unwrap()).unwrap();
+                *cursor = format!("[cursor of {}]", mask_word(&id));
+            }
+        }
         Value::String(text) => {
             *text = text.split(' ').map(mask_word).collect::<Vec<_>>().join(" ");
         }

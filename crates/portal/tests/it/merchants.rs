@@ -15,12 +15,12 @@ async fn merchants_are_listed_page_by_page(pool: PgPoolOptions, connect: PgConne
     .await;
     let first = lab.get("/merchants?limit=2").await;
     insta::assert_json_snapshot!("merchants", first.shown());
-    let second = lab.get(&format!("/merchants?limit=2&after={}", first.text("next"))).await;
+    let second = lab.get(&format!("/merchants?limit=2&cursor={}", first.text("next_cursor"))).await;
     assert_eq!(
-        (second.body["merchants"].as_array().unwrap().len(), &second.body["next"]),
+        (second.body["items"].as_array().unwrap().len(), &second.body["next_cursor"]),
         (1, &serde_json::json!(null))
     );
-    assert_eq!(lab.get(&format!("/merchants/{MERCHANT}")).await.body, first.body["merchants"][0]);
+    assert_eq!(lab.get(&format!("/merchants/{MERCHANT}")).await.body, second.body["items"][0]);
 }
 
 #[sqlx::test(migrations = "../../migrations")]
@@ -29,9 +29,9 @@ async fn a_bad_page_or_an_unknown_merchant_is_a_problem(pool: PgPoolOptions, con
     let mut shown = Vec::new();
     for path in [
         "/merchants?limit=0",
-        "/merchants?limit=1001",
+        "/merchants?limit=251",
         "/merchants?limit=all",
-        "/merchants?after=7",
+        "/merchants?cursor=7",
         "/merchants?page=2",
         "/merchants?limit=1&limit=2",
         "/merchants/mer_00000000000000000000000000000009",
