@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows what a payment is.
 
+pub mod answer;
 pub mod backoff;
 pub mod batch;
 pub mod client;
@@ -9,6 +10,7 @@ pub mod database;
 pub mod error_chain;
 pub mod flags;
 pub mod health;
+pub mod idempotency;
 pub mod lifecycle;
 pub mod metrics;
 pub mod params;

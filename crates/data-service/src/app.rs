@@ -165,6 +165,8 @@ pub fn router(app: App, consumer: Token, portal: Token) -> Router {
         .layer(axum::extract::DefaultBodyLimit::max(internal::MOST_BODY_BYTES));
     let for_portal = Router::new()
         .route("/internal/secrets", post(internal::secrets::post))
+        .route("/internal/sealed-answers", post(internal::sealed_answers::post))
+        .route("/internal/sealed-answers/open", post(internal::sealed_answers::open::post))
         .layer(from_fn_with_state(portal, require_token));
     let other_method =
         async || Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path knows other methods");

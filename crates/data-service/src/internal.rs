@@ -12,6 +12,7 @@ pub mod open;
 pub mod overdue;
 pub mod parked_records;
 pub mod record;
+pub mod sealed_answers;
 pub mod secrets;
 
 pub use handed_out::HandedOut;

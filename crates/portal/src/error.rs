@@ -20,6 +20,10 @@ pub(crate) enum Error {
     OperatorOnly,
     #[error("the operator has disabled the endpoint; ask there")]
     DisabledByOperator,
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    #[error("a merchant of this id exists: {0}")]
+    MerchantIdTaken(MerchantId),
     #[error("there is no merchant {0}")]
     UnknownMerchant(MerchantId),
     #[error("there is no endpoint {0}")]
@@ -36,7 +40,7 @@ pub(crate) enum Error {
     StoredSchedule(EndpointId, #[source] NotASchedule),
     #[error("the database did not do its part")]
     Store(#[from] store::Error),
-    #[error("data-service made no secret")]
+    #[error("data-service did not do its part")]
     DataService(#[from] crate::data_service::Error),
 }
 
@@ -65,6 +69,10 @@ pub(crate) enum Code {
     NotAnObject,
     /// 422: `field` says what is wrong.
     InvalidField,
+    /// 409: a merchant of this id exists.
+    MerchantExists,
+    /// 422: the Idempotency-Key was used for another request.
+    IdempotencyKeyReuse,
     /// 409: the operator has disabled the endpoint, and a merchant can't undo that.
     DisabledByOperator,
     /// 503: try again soon.
@@ -85,6 +93,8 @@ impl Code {
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::NotAnObject => "not_an_object",
             Self::InvalidField => "invalid_field",
+            Self::MerchantExists => "merchant_exists",
+            Self::IdempotencyKeyReuse => chassis::idempotency::REUSE,
             Self::DisabledByOperator => "disabled_by_operator",
             Self::Unavailable => "unavailable",
         }
@@ -98,6 +108,10 @@ impl From<&Error> for Problem {
             Error::NoToken => of(StatusCode::UNAUTHORIZED, Code::Unauthorized),
             Error::TokenExpired => of(StatusCode::UNAUTHORIZED, Code::TokenExpired),
             Error::OperatorOnly => of(StatusCode::FORBIDDEN, Code::OperatorOnly),
+            Error::KeyReused => chassis::idempotency::reuse(),
+            Error::MerchantIdTaken(_) => {
+                Self { field: Some("merchant_id".to_owned()), ..of(StatusCode::CONFLICT, Code::MerchantExists) }
+            }
             Error::DisabledByOperator => of(StatusCode::CONFLICT, Code::DisabledByOperator),
             Error::UnknownMerchant(_)
             | Error::UnknownEndpoint(_)

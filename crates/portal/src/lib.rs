@@ -13,6 +13,7 @@ mod event_types;
 mod events;
 mod flags;
 mod hops;
+mod idempotency;
 mod merchant_token;
 mod merchants;
 mod openapi;
@@ -55,7 +56,8 @@ pub struct Portal {
 pub fn router(portal: Portal, operator: Token) -> axum::Router {
     let doors = Doors { operator, token_keys: portal.token_keys.clone() };
     let of_operator = openapi::Router::new()
-        .routes(routes!(merchants::list))
+        .routes(routes!(merchants::list, merchants::create))
+        .routes(routes!(merchants::change))
         .routes(routes!(merchants::tokens::create))
         .routes(routes!(parked_records::list))
         .routes(routes!(audit::read))

@@ -3,7 +3,8 @@
 use axum::Json;
 use axum::extract::Extension;
 use serde::Serialize;
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
     Components, Content, Info, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr, Response, ResponseBuilder,
@@ -91,11 +92,26 @@ fn problem() -> Response {
 
 /// Says of each operation which tokens open it, and that it may answer with a problem.
 fn for_tokens(document: &mut OpenApi, tokens: &[&str]) {
+    for operation in document.paths.paths.values_mut().filter_map(|item| item.post.as_mut()) {
+        operation.parameters.get_or_insert_default().push(idempotency_key());
+    }
     for operation in document.paths.paths.values_mut().flat_map(operations) {
         let requirement = |token: &&str| SecurityRequirement::new(*token, Vec::<String>::new());
         operation.security = Some(tokens.iter().map(requirement).collect());
         operation.responses.responses.insert("default".to_owned(), Ref::from_response_name("Problem").into());
     }
+}
+
+fn idempotency_key() -> Parameter {
+    ParameterBuilder::new()
+        .name(chassis::idempotency::HEADER)
+        .parameter_in(ParameterIn::Header)
+        .description(Some(
+            "1 to 255 visible ASCII characters. For 7 days the same request with the same key is answered as the first \
+             one was, and does nothing.",
+        ))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).max_length(Some(255))))
+        .build()
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {

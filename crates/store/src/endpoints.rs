@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 
 use crate::Error;
 use crate::decode::parsed;
+use crate::idempotency::Kept;
 use crate::span::below;
 
 /// The constraint that an endpoint of an unknown merchant violates.
@@ -56,6 +57,26 @@ pub struct NewEndpoint {
     pub key_id: String,
     /// The secret, encrypted.
     pub ciphertext: Vec<u8>,
+    /// When it is made.
+    pub created_at: Timestamp,
+}
+
+impl NewEndpoint {
+    /// The endpoint as it will be stored.
+    #[must_use]
+    pub fn as_stored(&self) -> Endpoint {
+        Endpoint {
+            endpoint_id: self.endpoint_id,
+            merchant_id: self.merchant_id,
+            url: self.url.clone(),
+            description: self.description.clone(),
+            event_types: self.event_types.clone(),
+            schedule_ms: self.schedule_ms.clone(),
+            state: "enabled".to_owned(),
+            disabled_reason: None,
+            created_at: self.created_at,
+        }
+    }
 }
 
 /// What is to be changed; none leaves a setting as it is.
@@ -85,27 +106,24 @@ struct Row {
     created_at: OffsetDateTime,
 }
 
-/// Stores an endpoint and its secret.
+/// Stores an endpoint, its secret, and the answer to its idempotency key if there is one.
 ///
 /// # Errors
-/// With the constraint [`MERCHANT_EXISTS`] if there is no such merchant; or if the statement fails. Nothing is stored
-/// then.
-pub async fn insert_endpoint(pool: &PgPool, new: NewEndpoint) -> Result<Endpoint, Error> {
-    sqlx::query_as!(
-        Row,
+/// With the constraint [`MERCHANT_EXISTS`] if there is no such merchant, or [`crate::idempotency::KEY_TAKEN`]; or if the
+/// statement fails. Nothing is stored then.
+pub async fn insert_endpoint(pool: &PgPool, new: NewEndpoint, kept: Option<Kept<'_>>) -> Result<(), Error> {
+    sqlx::query!(
         r#"
-        with made as (
-            insert into endpoints (endpoint_id, merchant_id, url, description, event_types, schedule_ms)
-            values ($1, $2, $3, $4, $5, $6)
-            returning endpoint_id, merchant_id, url, description, event_types, schedule_ms, state, disabled_reason,
-                created_at
-        ), secret as (
-            insert into endpoint_secrets (secret_id, endpoint_id, key_id, ciphertext)
-            values ($7, $1, $8, $9)
+        with kept as (
+            insert into idempotency_keys (key, fingerprint, status, response)
+            select $11::text, $12, $13, $14 where $11::text is not null
+            returning key
+        ), made as (
+            insert into endpoints (endpoint_id, merchant_id, url, description, event_types, schedule_ms, created_at)
+            select $1, $2, $3, $4, $5, $6, $10 from (select count(*) from kept) as first
         )
-        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, state, disabled_reason,
-            created_at
-        from made
+        insert into endpoint_secrets (secret_id, endpoint_id, key_id, ciphertext)
+        values ($7, $1, $8, $9)
         "#,
         new.endpoint_id.to_string(),
         new.merchant_id.to_string(),
@@ -116,11 +134,16 @@ pub async fn insert_endpoint(pool: &PgPool, new: NewEndpoint) -> Result<Endpoint
         new.secret_id.to_string(),
         new.key_id,
         new.ciphertext,
+        new.created_at.into_inner(),
+        kept.map(|kept| kept.key),
+        kept.map(|kept| kept.fingerprint),
+        kept.map(|kept| kept.status),
+        kept.map(|kept| kept.response),
     )
-    .fetch_one(pool)
+    .execute(pool)
     .await
-    .map_err(Error::doing("storing an endpoint and its secret"))?
-    .into_endpoint()
+    .map_err(Error::doing("storing an endpoint and its secret"))?;
+    Ok(())
 }
 
 /// Reads an endpoint; none if there is no such endpoint.

@@ -76,6 +76,24 @@ pub async fn ensure_merchant(pool: &PgPool, merchant_id: MerchantId, name: &str)
     Ok(())
 }
 
+/// Renames a merchant; answers it as it is then, or none if there is no such merchant.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn rename_merchant(pool: &PgPool, merchant_id: MerchantId, name: &str) -> Result<Option<Merchant>, Error> {
+    sqlx::query_as!(
+        Row,
+        "update merchants set name = $2 where merchant_id = $1 returning merchant_id, name, created_at",
+        merchant_id.to_string(),
+        name,
+    )
+    .fetch_optional(pool)
+    .await
+    .map_err(Error::doing("renaming a merchant"))?
+    .map(Row::into_merchant)
+    .transpose()
+}
+
 /// Reads a merchant; none if there is no such merchant.
 ///
 /// # Errors

@@ -4,10 +4,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::signature::Secret;
 use reqwest::Method;
+use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::lab::{Lab, Wants, keyring};
-use crate::service::{PORTAL, Reply};
+use crate::service::{CONSUMER, PORTAL, Reply};
 
 async fn make(lab: &Lab) -> Reply {
     lab.service.send(lab.service.request(Method::POST, "/internal/secrets").bearer_auth(PORTAL)).await
@@ -71,4 +72,28 @@ async fn no_answer_to_the_consumer_holds_a_secret(pool: PgPoolOptions, connect: 
             assert!(!reply.text.contains(hidden.trim_start_matches("whsec_")), "{}", reply.text);
         }
     }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_kept_answer_opens_for_the_portal_alone_and_no_secret_opens_as_one(
+    pool: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let lab = Lab::start(pool, connect).await;
+    let ask = async |token: &str, path: &str, body: Value| {
+        lab.service.send(lab.service.request(Method::POST, path).bearer_auth(token).json(&body)).await
+    };
+    let sealed = ask(PORTAL, "/internal/sealed-answers", json!({"answer": "whsec_answer"})).await;
+    assert_eq!(sealed.status, 200);
+    assert!(!sealed.text.contains("whsec_answer"));
+    let opened = ask(PORTAL, "/internal/sealed-answers/open", sealed.body()).await;
+    assert_eq!((opened.status, opened.body()), (200, json!({"answer": "whsec_answer"})));
+    for path in ["/internal/sealed-answers", "/internal/sealed-answers/open"] {
+        assert_eq!(ask(CONSUMER, path, sealed.body()).await.status, 401, "{path}");
+    }
+    let secret = make(&lab).await.body();
+    let secret = json!({"key_id": secret["key_id"], "ciphertext": secret["ciphertext"]});
+    assert_eq!(ask(PORTAL, "/internal/sealed-answers/open", secret).await.status, 503);
+    let no_base64 = json!({"key_id": "key-1", "ciphertext": "%"});
+    assert_eq!(ask(PORTAL, "/internal/sealed-answers/open", no_base64).await.status, 422);
 }

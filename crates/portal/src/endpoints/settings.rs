@@ -12,8 +12,8 @@ use url::Url;
 pub(crate) type Description = Text<0, 10_000>;
 
 /// Where webhooks can be sent to.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub(crate) struct EndpointUrl(Url);
 
 /// The text is no URL for webhooks.
@@ -65,8 +65,8 @@ impl From<EndpointUrl> for String {
 }
 
 /// Which events are wanted: 1 to 100 filters, by default all events.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "Vec<EventFilter>")]
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(try_from = "Vec<EventFilter>", into = "Vec<String>")]
 pub(crate) struct EventFilters(Vec<String>);
 
 /// There are too few or too many filters.

@@ -4,6 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::JsonObject;
+use chassis::answer::Answer;
+use chassis::idempotency::IdempotencyKey;
 use chassis::params::{PathParam, QueryParams};
 use domain::ids::{EndpointId, MerchantId, SecretId};
 use serde::{Deserialize, Serialize};
@@ -14,13 +16,15 @@ use uuid::Uuid;
 
 use crate::Portal;
 use crate::access::Access;
+use crate::clock::now;
 use crate::endpoints::Endpoint;
 use crate::endpoints::settings::{Description, EndpointUrl, EventFilters, Waits};
 use crate::error::Error;
+use crate::idempotency::{Holds, Once};
 use crate::page::{Cursor, Limit, Page};
 
 /// An endpoint to be made.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewEndpoint)]
 pub(crate) struct New {
@@ -74,9 +78,14 @@ pub(crate) async fn create(
     State(portal): State<Portal>,
     access: Access,
     PathParam(merchant_id): PathParam<MerchantId>,
+    key: IdempotencyKey,
     JsonObject(new): JsonObject<New>,
-) -> Result<(StatusCode, Json<Made>), Error> {
+) -> Result<Answer, Error> {
     access.whose(Some(merchant_id))?;
+    let once = Once::new(key, access, &new, Holds::ASecret);
+    if let Some(first) = once.first_answer(&portal).await? {
+        return Ok(first);
+    }
     let secret = portal.data_service.make_secret().await?;
     let new = NewEndpoint {
         endpoint_id: EndpointId::from_uuid(Uuid::now_v7()),
@@ -88,13 +97,14 @@ pub(crate) async fn create(
         secret_id: SecretId::from_uuid(Uuid::now_v7()),
         key_id: secret.key_id,
         ciphertext: secret.ciphertext,
+        created_at: now(),
     };
-    let stored = insert_endpoint(&portal.pool, new).await.map_err(|error| match error.constraint() {
-        Some(MERCHANT_EXISTS) => Error::UnknownMerchant(merchant_id),
-        _ => error.into(),
-    })?;
-    let endpoint = Endpoint::try_from(stored)?;
-    Ok((StatusCode::CREATED, Json(Made { endpoint, secret: secret.secret.expose() })))
+    let made = Made { endpoint: new.as_stored().try_into()?, secret: secret.secret.expose() };
+    let prepared = once.prepare(&portal, StatusCode::CREATED, &made).await?;
+    match insert_endpoint(&portal.pool, new, prepared.kept()).await {
+        Err(error) if error.constraint() == Some(MERCHANT_EXISTS) => Err(Error::UnknownMerchant(merchant_id)),
+        stored => prepared.stored(&portal, stored).await,
+    }
 }
 
 /// Lists a merchant's endpoints.

@@ -2,23 +2,27 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::JsonObject;
+use chassis::answer::Answer;
+use chassis::idempotency::IdempotencyKey;
 use chassis::params::PathParam;
 use domain::ids::MerchantId;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use store::idempotency::keep;
 use store::merchants::find_merchant;
 use utoipa::ToSchema;
 
 use crate::Portal;
+use crate::access::Access;
 use crate::clock::now;
 use crate::error::Error;
+use crate::idempotency::{Holds, Once};
 
 /// A token to be made.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewToken {
     /// How long it opens the merchant's things, from `1m` to `24h`.
@@ -27,7 +31,7 @@ pub(crate) struct NewToken {
     valid_for: ValidFor,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
 #[serde(try_from = "String")]
 struct ValidFor(Duration);
 
@@ -74,10 +78,21 @@ pub(crate) struct Made {
     responses((status = 201, description = "The token", body = Made)))]
 pub(crate) async fn create(
     State(portal): State<Portal>,
+    access: Access,
     PathParam(merchant_id): PathParam<MerchantId>,
+    key: IdempotencyKey,
     JsonObject(new): JsonObject<NewToken>,
-) -> Result<(StatusCode, Json<Made>), Error> {
+) -> Result<Answer, Error> {
+    let once = Once::new(key, access, &new, Holds::ASecret);
+    if let Some(first) = once.first_answer(&portal).await? {
+        return Ok(first);
+    }
     find_merchant(&portal.pool, merchant_id).await?.ok_or(Error::UnknownMerchant(merchant_id))?;
     let (token, expires_at) = portal.token_keys.sign(merchant_id, now(), new.valid_for.0);
-    Ok((StatusCode::CREATED, Json(Made { merchant_id, token, expires_at })))
+    let prepared = once.prepare(&portal, StatusCode::CREATED, &Made { merchant_id, token, expires_at }).await?;
+    let stored = match prepared.kept() {
+        Some(kept) => keep(&portal.pool, &kept).await,
+        None => Ok(()),
+    };
+    prepared.stored(&portal, stored).await
 }

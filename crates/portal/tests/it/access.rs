@@ -26,6 +26,8 @@ enum For {
 /// Every operation of the API. `{…}` is filled in with things of the first merchant.
 const TABLE: &[(&str, &str, For)] = &[
     ("get", "/merchants", For::Operator),
+    ("post", "/merchants", For::Operator),
+    ("patch", "/merchants/{merchant_id}", For::Operator),
     ("post", "/merchants/{merchant_id}/tokens", For::Operator),
     ("get", "/parked-records", For::Operator),
     ("get", "/audit", For::Operator),
@@ -48,6 +50,7 @@ const TABLE: &[(&str, &str, For)] = &[
 fn body(method: &str, path: &str) -> Option<Value> {
     match (method, path) {
         ("post", "/merchants/{merchant_id}/endpoints") => Some(json!({"url": "https://merchant.test/"})),
+        ("post", "/merchants") => Some(json!({"name": "Bar"})),
         ("post" | "patch", _) => Some(json!({})),
         _ => None,
     }

@@ -9,6 +9,7 @@ mod doors;
 mod endpoints;
 mod events;
 mod hops;
+mod idempotency;
 mod ledger;
 mod merchants;
 mod openapi;
@@ -22,7 +23,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chassis::client::{self, Limits};
 use chassis::{Lifecycle, Token, server};
 use portal::{DataService, Portal, TokenKeys, router};
@@ -49,6 +50,8 @@ struct Answer {
     status: u16,
     content_type: String,
     body: Value,
+    text: String,
+    replayed: bool,
 }
 
 impl Answer {
@@ -67,7 +70,11 @@ impl Answer {
 impl Lab {
     async fn start(pool: PgPoolOptions, connect: PgConnectOptions) -> Self {
         let lifecycle = Lifecycle::default();
-        let data_service = serve(&lifecycle, Router::new().route("/internal/secrets", post(make_secret))).await;
+        let data_service = Router::new()
+            .route("/internal/secrets", post(make_secret))
+            .route("/internal/sealed-answers", post(seal))
+            .route("/internal/sealed-answers/open", post(open));
+        let data_service = serve(&lifecycle, data_service).await;
         let database = pool.connect_with(connect.clone()).await.unwrap();
         let connect = connect.options([("role", "everhook_portal")]);
         let pool = |statements| store::connect_with(connect.clone(), 3, Durability::Durable, statements);
@@ -124,6 +131,11 @@ impl Lab {
         answer(self.request(Method::POST, path).json(&body)).await
     }
 
+    async fn post_with_key(&self, token: &str, key: &str, path: &str, body: &Value) -> Answer {
+        let request = self.client.post(format!("{}{path}", self.url)).bearer_auth(token).json(body);
+        answer(request.header("Idempotency-Key", key)).await
+    }
+
     async fn patch(&self, path: &str, body: Value) -> Answer {
         answer(self.request(Method::PATCH, path).json(&body)).await
     }
@@ -157,12 +169,24 @@ async fn make_secret(headers: HeaderMap) -> Result<Json<Value>, StatusCode> {
     }
 }
 
+/// Not a seal, but no clear text either.
+async fn seal(Json(body): Json<Value>) -> Json<Value> {
+    Json(json!({"key_id": "key-1", "ciphertext": STANDARD.encode(body["answer"].as_str().unwrap())}))
+}
+
+async fn open(Json(body): Json<Value>) -> Json<Value> {
+    let answer = STANDARD.decode(body["ciphertext"].as_str().unwrap()).unwrap();
+    Json(json!({"answer": String::from_utf8(answer).unwrap()}))
+}
+
 async fn answer(request: reqwest::RequestBuilder) -> Answer {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
     let content_type = response.headers().get("content-type").map_or("", |value| value.to_str().unwrap()).to_owned();
+    let replayed = response.headers().get("idempotent-replay").is_some();
     let text = response.text().await.unwrap();
-    Answer { status, content_type, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+    let body = serde_json::from_str(&text).unwrap_or_else(|_| Value::String(text.clone()));
+    Answer { status, content_type, body, text, replayed }
 }
 
 /// Masks moments, and ids that were made in the test. Ids with readable digits stay.

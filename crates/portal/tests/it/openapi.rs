@@ -51,7 +51,7 @@ async fn every_code_that_is_documented_exists(pool: PgPoolOptions, connect: PgCo
     let documented: BTreeSet<String> =
         serde_json::from_value(document["components"]["schemas"]["Code"]["enum"].clone()).unwrap();
     let mut met = BTreeSet::from(["unavailable".to_owned()]);
-    for answer in problems(&lab).await {
+    for answer in problems(&lab).await.into_iter().filter(|answer| answer.status >= 400) {
         assert_eq!(answer.content_type, "application/problem+json", "{answer:?}");
         assert_eq!(answer.body["status"], answer.status);
         assert!(answer.body["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{answer:?}");
@@ -82,6 +82,9 @@ async fn problems(lab: &Lab) -> Vec<crate::Answer> {
         answer(raw("{".to_owned())).await,
         answer(raw(format!("{{\"description\": \"{}\"}}", "x".repeat(3_000_000)))).await,
         answer(lab.request(reqwest::Method::POST, &endpoints).body("{}")).await,
+        lab.post("/merchants", json!({"name": "Bakery", "merchant_id": MERCHANT})).await,
+        lab.post_with_key("of-the-operator", "key-1", "/merchants", &json!({"name": "Bar"})).await,
+        lab.post_with_key("of-the-operator", "key-1", "/merchants", &json!({"name": "Café"})).await,
         lab.post(&endpoints, json!([])).await,
         lab.post(&endpoints, json!({})).await,
     ]
