@@ -166,6 +166,7 @@ pub fn router(app: App, consumer: Token, portal: Token) -> Router {
     let for_portal = Router::new()
         .route("/internal/secrets", post(internal::secrets::post))
         .route("/internal/sealed-answers", post(internal::sealed_answers::post))
+        .route("/internal/sealed-headers", post(internal::sealed_headers::post))
         .route("/internal/sealed-answers/open", post(internal::sealed_answers::open::post))
         .layer(from_fn_with_state(portal, require_token));
     let other_method =

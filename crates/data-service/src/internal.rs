@@ -13,6 +13,7 @@ pub mod overdue;
 pub mod parked_records;
 pub mod record;
 pub mod sealed_answers;
+pub mod sealed_headers;
 pub mod secrets;
 
 pub use handed_out::HandedOut;

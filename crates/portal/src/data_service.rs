@@ -1,13 +1,19 @@
 //! data-service as the portal uses it: it makes the signing secrets, and seals what holds one.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chassis::Token;
+use domain::ids::EndpointId;
 use domain::signature::{NotASecret, Secret};
 use reqwest::StatusCode;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use store::endpoints::SealedHeaders;
 use url::Url;
+
+use crate::endpoints::headers::HeaderChange;
 
 /// The door to data-service.
 #[derive(Debug, Clone)]
@@ -42,14 +48,14 @@ pub(crate) enum Error {
     Ciphertext(#[source] base64::DecodeError),
 }
 
-/// An answer as it is kept.
+/// Something that data-service has sealed.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct SealedAnswer {
+pub(crate) struct Sealed {
     key_id: String,
     ciphertext: String,
 }
 
-impl SealedAnswer {
+impl Sealed {
     /// As one text.
     pub(crate) fn to_text(&self) -> String {
         format!("{} {}", self.key_id, self.ciphertext)
@@ -65,6 +71,18 @@ impl SealedAnswer {
 #[derive(Serialize, Deserialize)]
 struct Answer {
     answer: String,
+}
+
+#[derive(Serialize)]
+struct ChangeOfHeaders<'a> {
+    endpoint_id: EndpointId,
+    before: Option<Sealed>,
+    change: &'a BTreeMap<String, Option<String>>,
+}
+
+#[derive(Deserialize)]
+struct ChangedHeaders {
+    sealed: Option<Sealed>,
 }
 
 #[derive(Deserialize)]
@@ -95,14 +113,32 @@ impl DataService {
     }
 
     /// Seals an answer that holds a secret.
-    pub(crate) async fn seal_answer(&self, answer: &str) -> Result<SealedAnswer, Error> {
+    pub(crate) async fn seal_answer(&self, answer: &str) -> Result<Sealed, Error> {
         self.ask("internal/sealed-answers", &Answer { answer: answer.to_owned() }).await
     }
 
     /// Opens a sealed answer.
-    pub(crate) async fn open_answer(&self, sealed: &SealedAnswer) -> Result<String, Error> {
+    pub(crate) async fn open_answer(&self, sealed: &Sealed) -> Result<String, Error> {
         let opened: Answer = self.ask("internal/sealed-answers/open", sealed).await?;
         Ok(opened.answer)
+    }
+
+    /// Changes an endpoint's own headers, and seals them; none if there is none left.
+    pub(crate) async fn seal_headers(
+        &self,
+        endpoint_id: EndpointId,
+        before: Option<&SealedHeaders>,
+        change: &HeaderChange,
+    ) -> Result<Option<SealedHeaders>, Error> {
+        let before = before
+            .map(|before| Sealed { key_id: before.key_id.clone(), ciphertext: STANDARD.encode(&before.ciphertext) });
+        let body = ChangeOfHeaders { endpoint_id, before, change: change.as_map() };
+        let changed: ChangedHeaders = self.ask("internal/sealed-headers", &body).await?;
+        let stored = |sealed: Sealed| {
+            let ciphertext = STANDARD.decode(sealed.ciphertext).map_err(Error::Ciphertext)?;
+            Ok(SealedHeaders { key_id: sealed.key_id, ciphertext })
+        };
+        changed.sealed.map(stored).transpose()
     }
 
     async fn ask<T: DeserializeOwned>(&self, path: &'static str, body: &impl Serialize) -> Result<T, Error> {

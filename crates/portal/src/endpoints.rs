@@ -1,6 +1,9 @@
 //! `GET` and `PATCH /endpoints/{endpoint_id}`, and how an endpoint is shown.
 
+pub(crate) mod headers;
 pub(crate) mod settings;
+
+use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
@@ -9,13 +12,14 @@ use chassis::params::PathParam;
 use domain::ids::{EndpointId, MerchantId};
 use domain::time::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
-use store::endpoints::{change_endpoint, find_endpoint};
+use store::endpoints::{Headers, change_endpoint, find_endpoint};
 use utoipa::ToSchema;
 
 use crate::Portal;
 use crate::access::Access;
 use crate::error::Error;
-use settings::{Description, EndpointUrl, EventFilters, Waits};
+use headers::{HeaderChange, masked};
+use settings::{Description, EndpointUrl, EventFilters, Timeout, Waits};
 
 /// What a merchant can't undo.
 const DISABLED_BY_OPERATOR: &str = "disabled_by_operator";
@@ -32,6 +36,10 @@ pub(crate) struct Endpoint {
     event_types: Vec<String>,
     #[schema(value_type = Option<Vec<String>>)]
     schedule: Option<Waits>,
+    /// For a whole POST.
+    timeout: String,
+    /// Sent with each webhook; the values of some are shown as `***`.
+    headers: BTreeMap<String, String>,
     /// `enabled` or `disabled`.
     state: String,
     disabled_reason: Option<String>,
@@ -56,6 +64,13 @@ pub(crate) struct Change {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Vec<String>>)]
     schedule: Option<Option<Waits>>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = String, required = false)]
+    timeout: Option<Timeout>,
+    /// New values by name; null takes a header away, and one that is left out stays.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, Option<String>>, required = false)]
+    headers: HeaderChange,
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = NewState, required = false)]
     state: Option<NewState>,
@@ -92,6 +107,8 @@ impl TryFrom<store::endpoints::Endpoint> for Endpoint {
             description: stored.description,
             event_types: stored.event_types,
             schedule: schedule.map_err(|error| Error::StoredSchedule(endpoint_id, error))?,
+            timeout: Timeout::text(stored.timeout_ms),
+            headers: masked(stored.headers.shown),
             state: stored.state,
             disabled_reason: stored.disabled_reason,
             created_at: stored.created_at,
@@ -128,16 +145,41 @@ pub(crate) async fn change(
     {
         return Err(Error::DisabledByOperator);
     }
+    let headers = match change.headers.is_empty() {
+        true => None,
+        false => {
+            let headers = changed_headers(&portal, endpoint_id, &before.headers, &change.headers).await?;
+            Some((before.headers, headers))
+        }
+    };
+    let changes_headers = headers.is_some();
     let change = store::endpoints::Change {
         url: change.url.map(String::from),
         description: change.description.map(|given| given.map(String::from)),
         event_types: change.event_types.map(Vec::from),
         schedule_ms: change.schedule.map(|given| given.map(Vec::from)),
+        timeout_ms: change.timeout.map(i32::from),
+        headers,
         disabled_reason: change.state.map(|state| state.disabled_reason(access)),
     };
-    let changed =
-        change_endpoint(&portal.pool, endpoint_id, change).await?.ok_or(Error::UnknownEndpoint(endpoint_id))?;
+    let changed = change_endpoint(&portal.pool, endpoint_id, change).await?.ok_or(if changes_headers {
+        Error::ChangedMeanwhile(endpoint_id)
+    } else {
+        Error::UnknownEndpoint(endpoint_id)
+    })?;
     Ok(Json(changed.try_into()?))
+}
+
+/// The headers after a change, as they are to be stored.
+pub(crate) async fn changed_headers(
+    portal: &Portal,
+    endpoint_id: EndpointId,
+    before: &Headers,
+    change: &HeaderChange,
+) -> Result<Headers, Error> {
+    let shown = change.shown_after(before.shown.clone()).map_err(Error::Headers)?;
+    let sealed = portal.data_service.seal_headers(endpoint_id, before.sealed.as_ref(), change).await?;
+    Ok(Headers { shown, sealed })
 }
 
 /// The endpoint, if it exists for whoever asks.

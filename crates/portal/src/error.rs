@@ -9,6 +9,8 @@ use domain::schedule::NotASchedule;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::endpoints::headers::NotHeaders;
+
 /// Why a request is not done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -18,6 +20,10 @@ pub(crate) enum Error {
     TokenExpired,
     #[error("only the operator's token opens this")]
     OperatorOnly,
+    #[error(transparent)]
+    Headers(NotHeaders),
+    #[error("endpoint {0} was changed at the same time; ask again")]
+    ChangedMeanwhile(EndpointId),
     #[error("the operator has disabled the endpoint; ask there")]
     DisabledByOperator,
     #[error("the idempotency key was used for another request")]
@@ -69,6 +75,8 @@ pub(crate) enum Code {
     NotAnObject,
     /// 422: `field` says what is wrong.
     InvalidField,
+    /// 409: somebody else changed it at the same time; ask again.
+    ChangedMeanwhile,
     /// 409: a merchant of this id exists.
     MerchantExists,
     /// 422: the Idempotency-Key was used for another request.
@@ -93,6 +101,7 @@ impl Code {
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::NotAnObject => "not_an_object",
             Self::InvalidField => "invalid_field",
+            Self::ChangedMeanwhile => "changed_meanwhile",
             Self::MerchantExists => "merchant_exists",
             Self::IdempotencyKeyReuse => chassis::idempotency::REUSE,
             Self::DisabledByOperator => "disabled_by_operator",
@@ -108,6 +117,8 @@ impl From<&Error> for Problem {
             Error::NoToken => of(StatusCode::UNAUTHORIZED, Code::Unauthorized),
             Error::TokenExpired => of(StatusCode::UNAUTHORIZED, Code::TokenExpired),
             Error::OperatorOnly => of(StatusCode::FORBIDDEN, Code::OperatorOnly),
+            Error::Headers(_) => Self::field("headers", error.to_string()),
+            Error::ChangedMeanwhile(_) => of(StatusCode::CONFLICT, Code::ChangedMeanwhile),
             Error::KeyReused => chassis::idempotency::reuse(),
             Error::MerchantIdTaken(_) => {
                 Self { field: Some("merchant_id".to_owned()), ..of(StatusCode::CONFLICT, Code::MerchantExists) }

@@ -8,7 +8,7 @@ use store::idempotency::{KEY_TAKEN, Kept};
 
 use crate::Portal;
 use crate::access::Access;
-use crate::data_service::SealedAnswer;
+use crate::data_service::Sealed;
 use crate::error::Error;
 
 /// Whether an answer may lie in the database as it is.
@@ -101,7 +101,7 @@ async fn first_answer(portal: &Portal, keyed: &Keyed, holds: Holds) -> Result<Op
     }
     let body = match holds {
         Holds::NoSecret => first.response,
-        Holds::ASecret => portal.data_service.open_answer(&SealedAnswer::from_text(&first.response)).await?,
+        Holds::ASecret => portal.data_service.open_answer(&Sealed::from_text(&first.response)).await?,
     };
     let status = u16::try_from(first.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
     let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

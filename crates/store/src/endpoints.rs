@@ -1,8 +1,11 @@
 //! Endpoints: where merchants want their events.
 
+use std::collections::BTreeMap;
+
 use domain::ids::{EndpointId, MerchantId, SecretId};
 use domain::time::Timestamp;
 use sqlx::PgPool;
+use sqlx::types::Json;
 use time::OffsetDateTime;
 
 use crate::Error;
@@ -28,12 +31,34 @@ pub struct Endpoint {
     pub event_types: Vec<String>,
     /// Waits before each attempt, in milliseconds; none is the default schedule.
     pub schedule_ms: Option<Vec<i64>>,
+    /// For a whole POST.
+    pub timeout_ms: i32,
+    /// Headers of its own.
+    pub headers: Headers,
     /// `enabled` or `disabled`.
     pub state: String,
     /// Why it is disabled.
     pub disabled_reason: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+/// The headers that an endpoint wants besides ours.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers {
+    /// Names, with the values that may be shown.
+    pub shown: BTreeMap<String, Option<String>>,
+    /// All names and values, encrypted; none if there are no headers.
+    pub sealed: Option<SealedHeaders>,
+}
+
+/// Headers as they are stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedHeaders {
+    /// The key that they are encrypted with.
+    pub key_id: String,
+    /// Nonce and ciphertext.
+    pub ciphertext: Vec<u8>,
 }
 
 /// An endpoint to be made, with its first secret.
@@ -51,6 +76,10 @@ pub struct NewEndpoint {
     pub event_types: Vec<String>,
     /// None is the default schedule.
     pub schedule_ms: Option<Vec<i64>>,
+    /// For a whole POST.
+    pub timeout_ms: i32,
+    /// Headers of its own.
+    pub headers: Headers,
     /// The id of its secret.
     pub secret_id: SecretId,
     /// The key that the secret is encrypted with.
@@ -72,6 +101,8 @@ impl NewEndpoint {
             description: self.description.clone(),
             event_types: self.event_types.clone(),
             schedule_ms: self.schedule_ms.clone(),
+            timeout_ms: self.timeout_ms,
+            headers: self.headers.clone(),
             state: "enabled".to_owned(),
             disabled_reason: None,
             created_at: self.created_at,
@@ -90,6 +121,10 @@ pub struct Change {
     pub event_types: Option<Vec<String>>,
     /// `Some(None)` goes back to the default schedule.
     pub schedule_ms: Option<Option<Vec<i64>>>,
+    /// For a whole POST.
+    pub timeout_ms: Option<i32>,
+    /// The headers that were seen, and those that take their place. If others are there by now, nothing is changed.
+    pub headers: Option<(Headers, Headers)>,
     /// Enabled, or disabled for this reason.
     pub disabled_reason: Option<Option<&'static str>>,
 }
@@ -101,9 +136,13 @@ struct Row {
     description: Option<String>,
     event_types: Vec<String>,
     schedule_ms: Option<Vec<i64>>,
+    timeout_ms: i32,
     state: String,
     disabled_reason: Option<String>,
     created_at: OffsetDateTime,
+    shown_headers: Json<BTreeMap<String, Option<String>>>,
+    headers_key_id: Option<String>,
+    headers_ciphertext: Option<Vec<u8>>,
 }
 
 /// Stores an endpoint, its secret, and the answer to its idempotency key if there is one.
@@ -119,8 +158,10 @@ pub async fn insert_endpoint(pool: &PgPool, new: NewEndpoint, kept: Option<Kept<
             select $11::text, $12, $13, $14 where $11::text is not null
             returning key
         ), made as (
-            insert into endpoints (endpoint_id, merchant_id, url, description, event_types, schedule_ms, created_at)
-            select $1, $2, $3, $4, $5, $6, $10 from (select count(*) from kept) as first
+            insert into endpoints
+                (endpoint_id, merchant_id, url, description, event_types, schedule_ms, created_at, timeout_ms,
+                shown_headers, headers_key_id, headers_ciphertext)
+            select $1, $2, $3, $4, $5, $6, $10, $15, $16, $17, $18 from (select count(*) from kept) as first
         )
         insert into endpoint_secrets (secret_id, endpoint_id, key_id, ciphertext)
         values ($7, $1, $8, $9)
@@ -139,6 +180,10 @@ pub async fn insert_endpoint(pool: &PgPool, new: NewEndpoint, kept: Option<Kept<
         kept.map(|kept| kept.fingerprint),
         kept.map(|kept| kept.status),
         kept.map(|kept| kept.response),
+        new.timeout_ms,
+        Json(&new.headers.shown) as _,
+        new.headers.sealed.as_ref().map(|sealed| &sealed.key_id),
+        new.headers.sealed.as_ref().map(|sealed| &sealed.ciphertext),
     )
     .execute(pool)
     .await
@@ -154,8 +199,8 @@ pub async fn find_endpoint(pool: &PgPool, endpoint_id: EndpointId) -> Result<Opt
     sqlx::query_as!(
         Row,
         r#"
-        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, state, disabled_reason,
-            created_at
+        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, timeout_ms, state, disabled_reason,
+            created_at, shown_headers as "shown_headers: Json<BTreeMap<String, Option<String>>>", headers_key_id, headers_ciphertext
         from endpoints
         where endpoint_id = $1
         "#,
@@ -181,8 +226,8 @@ pub async fn list_endpoints(
     sqlx::query_as!(
         Row,
         r#"
-        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, state, disabled_reason,
-            created_at
+        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, timeout_ms, state, disabled_reason,
+            created_at, shown_headers as "shown_headers: Json<BTreeMap<String, Option<String>>>", headers_key_id, headers_ciphertext
         from endpoints
         where merchant_id = $1 and endpoint_id < $2
         order by endpoint_id desc
@@ -211,7 +256,8 @@ pub async fn endpoint_ids_of(pool: &PgPool, merchant_id: MerchantId) -> Result<V
         .map_err(Error::doing("reading the ids of the endpoints of a merchant"))
 }
 
-/// Changes an endpoint; answers it as it is then, or none if there is no such endpoint.
+/// Changes an endpoint; answers it as it is then, or none if there is no such endpoint, or its headers are others than
+/// those that were seen.
 ///
 /// # Errors
 /// If the statement fails.
@@ -220,6 +266,8 @@ pub async fn change_endpoint(
     endpoint_id: EndpointId,
     change: Change,
 ) -> Result<Option<Endpoint>, Error> {
+    let (seen, headers) = change.headers.as_ref().map(|(seen, headers)| (seen, headers)).unzip();
+    let sealed = headers.and_then(|headers| headers.sealed.as_ref());
     let (changes_schedule, schedule_ms) = (change.schedule_ms.is_some(), change.schedule_ms.flatten());
     sqlx::query_as!(
         Row,
@@ -231,10 +279,14 @@ pub async fn change_endpoint(
             schedule_ms = case when $6 then $7 else schedule_ms end,
             state = case when not $8 then state when $9::text is null then 'enabled' else 'disabled' end,
             disabled_reason = case when $8 then $9 else disabled_reason end,
+            timeout_ms = coalesce($10, timeout_ms),
+            shown_headers = case when $11 then $13 else shown_headers end,
+            headers_key_id = case when $11 then $14 else headers_key_id end,
+            headers_ciphertext = case when $11 then $15 else headers_ciphertext end,
             updated_at = clock_timestamp()
-        where endpoint_id = $1
-        returning endpoint_id, merchant_id, url, description, event_types, schedule_ms, state, disabled_reason,
-            created_at
+        where endpoint_id = $1 and (not $11 or headers_ciphertext is not distinct from $12)
+        returning endpoint_id, merchant_id, url, description, event_types, schedule_ms, timeout_ms, state, disabled_reason,
+            created_at, shown_headers as "shown_headers: Json<BTreeMap<String, Option<String>>>", headers_key_id, headers_ciphertext
         "#,
         endpoint_id.to_string(),
         change.url,
@@ -245,6 +297,12 @@ pub async fn change_endpoint(
         schedule_ms.as_deref(),
         change.disabled_reason.is_some(),
         change.disabled_reason.flatten(),
+        change.timeout_ms,
+        headers.is_some(),
+        seen.and_then(|seen| seen.sealed.as_ref()).map(|sealed| &sealed.ciphertext),
+        Json(headers.map(|headers| &headers.shown)) as _,
+        sealed.map(|sealed| &sealed.key_id),
+        sealed.map(|sealed| &sealed.ciphertext),
     )
     .fetch_optional(pool)
     .await
@@ -263,6 +321,14 @@ impl Row {
             description: self.description,
             event_types: self.event_types,
             schedule_ms: self.schedule_ms,
+            timeout_ms: self.timeout_ms,
+            headers: Headers {
+                shown: self.shown_headers.0,
+                sealed: self
+                    .headers_key_id
+                    .zip(self.headers_ciphertext)
+                    .map(|(key_id, ciphertext)| SealedHeaders { key_id, ciphertext }),
+            },
             state: self.state,
             disabled_reason: self.disabled_reason,
             created_at: self.created_at.into(),

@@ -37,7 +37,7 @@ pub fn first_time(
                 attempt: number,
                 attempt_id: AttemptId::from_uuid(Uuid::now_v7()),
                 timeout_ms: u64::from(endpoint.timeout_ms.unsigned_abs()),
-                request: compose::request(event, endpoint, &secrets)?,
+                request: compose::request(&core.keyring, event, endpoint, &secrets)?,
             });
         }
         deliveries.push(NewDelivery {

@@ -89,7 +89,7 @@ pub async fn steps(core: &Core, items: &[Ask]) -> Result<Vec<Answer>, store::Err
         let before = as_delivery(seen, &item.invocation_id);
         let step = ledger::next(before, item.claim, due_in, policy, rand::random());
         // Composed before the attempt is begun: one that can't be made must not use up the schedule.
-        let answer = match answer(item, &step, event, endpoint, &secrets) {
+        let answer = match answer(core, item, &step, event, endpoint, &secrets) {
             Ok(answer) => answer,
             Err(error) => {
                 tracing::error!(event.id = event.event_id, error = %Chain(&error), "a webhook could not be composed");
@@ -123,6 +123,7 @@ pub async fn steps(core: &Core, items: &[Ask]) -> Result<Vec<Answer>, store::Err
 }
 
 fn answer(
+    core: &Core,
     item: &Ask,
     step: &Step,
     event: &Event,
@@ -138,7 +139,7 @@ fn answer(
         attempt: number,
         attempt_id: AttemptId::from_uuid(Uuid::now_v7()),
         timeout_ms: u64::from(endpoint.timeout_ms.unsigned_abs()),
-        request: compose::request(event, endpoint, secrets)?,
+        request: compose::request(&core.keyring, event, endpoint, secrets)?,
     })))
 }
 

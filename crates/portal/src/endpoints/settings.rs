@@ -97,6 +97,51 @@ impl From<EventFilters> for Vec<String> {
     }
 }
 
+/// How long a whole POST may take.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+#[serde(try_from = "Wait", into = "Wait")]
+pub(crate) struct Timeout(Duration);
+
+/// The duration is no time-out.
+#[derive(Debug, thiserror::Error)]
+#[error("a time-out is 100ms to 60s")]
+pub(crate) struct NotATimeout;
+
+impl TryFrom<Wait> for Timeout {
+    type Error = NotATimeout;
+
+    fn try_from(wait: Wait) -> Result<Self, NotATimeout> {
+        let range = Duration::from_millis(100)..=Duration::from_secs(60);
+        if range.contains(&wait.0) { Ok(Self(wait.0)) } else { Err(NotATimeout) }
+    }
+}
+
+impl From<Timeout> for Wait {
+    fn from(timeout: Timeout) -> Self {
+        Self(timeout.0)
+    }
+}
+
+/// As it is stored.
+impl From<Timeout> for i32 {
+    fn from(timeout: Timeout) -> Self {
+        Self::try_from(timeout.0.as_millis()).unwrap_or(Self::MAX)
+    }
+}
+
+impl Timeout {
+    /// As people write it, of the milliseconds that are stored.
+    pub(crate) fn text(millis: i32) -> String {
+        humantime::format_duration(Duration::from_millis(u64::from(millis.unsigned_abs()))).to_string()
+    }
+}
+
+impl Default for Timeout {
+    fn default() -> Self {
+        Self(Duration::from_secs(15))
+    }
+}
+
 /// A schedule as people write it: `["0s", "5s", "5m"]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "Vec<Wait>", into = "Vec<Wait>")]

@@ -9,7 +9,7 @@ use chassis::idempotency::IdempotencyKey;
 use chassis::params::{PathParam, QueryParams};
 use domain::ids::{EndpointId, MerchantId, SecretId};
 use serde::{Deserialize, Serialize};
-use store::endpoints::{MERCHANT_EXISTS, NewEndpoint, insert_endpoint, list_endpoints};
+use store::endpoints::{Headers, MERCHANT_EXISTS, NewEndpoint, insert_endpoint, list_endpoints};
 use store::merchants::find_merchant;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -17,8 +17,9 @@ use uuid::Uuid;
 use crate::Portal;
 use crate::access::Access;
 use crate::clock::now;
-use crate::endpoints::Endpoint;
-use crate::endpoints::settings::{Description, EndpointUrl, EventFilters, Waits};
+use crate::endpoints::headers::HeaderChange;
+use crate::endpoints::settings::{Description, EndpointUrl, EventFilters, Timeout, Waits};
+use crate::endpoints::{Endpoint, changed_headers};
 use crate::error::Error;
 use crate::idempotency::{Holds, Once};
 use crate::page::{Cursor, Limit, Page};
@@ -43,6 +44,14 @@ pub(crate) struct New {
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
     schedule: Option<Waits>,
+    /// For a whole POST, from `100ms` to `60s`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, default = "15s")]
+    timeout: Timeout,
+    /// Sent with each webhook: at most 20, by name. Ours can't be set.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, String>, required = false)]
+    headers: HeaderChange,
 }
 
 /// The endpoint with its secret, which is shown only here.
@@ -87,13 +96,20 @@ pub(crate) async fn create(
         return Ok(first);
     }
     let secret = portal.data_service.make_secret().await?;
+    let endpoint_id = EndpointId::from_uuid(Uuid::now_v7());
+    let headers = match new.headers.is_empty() {
+        true => Headers::default(),
+        false => changed_headers(&portal, endpoint_id, &Headers::default(), &new.headers).await?,
+    };
     let new = NewEndpoint {
-        endpoint_id: EndpointId::from_uuid(Uuid::now_v7()),
+        endpoint_id,
         merchant_id,
         url: new.url.into(),
         description: new.description.map(String::from),
         event_types: new.event_types.into(),
         schedule_ms: new.schedule.map(Vec::from),
+        timeout_ms: new.timeout.into(),
+        headers,
         secret_id: SecretId::from_uuid(Uuid::now_v7()),
         key_id: secret.key_id,
         ciphertext: secret.ciphertext,

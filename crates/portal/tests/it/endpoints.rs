@@ -40,9 +40,11 @@ async fn all_settings_are_kept_as_they_were_given(pool: PgPoolOptions, connect: 
         "description": "orders",
         "event_types": ["payment.succeeded", "payment.*"],
         "schedule": ["0s", "250ms", "5m", "1h 30m", "14h"],
+        "timeout": "2s 500ms",
+        "headers": {"x-team": "orders"},
     });
     let made = lab.post(&of_merchant(), settings.clone()).await;
-    for member in ["url", "description", "event_types", "schedule"] {
+    for member in ["url", "description", "event_types", "schedule", "timeout", "headers"] {
         assert_eq!(made.body[member], settings[member], "{member}");
     }
     let stored: Vec<i64> = sqlx::query_scalar("select unnest(schedule_ms) from endpoints where endpoint_id = $1")
@@ -66,6 +68,7 @@ async fn a_change_leaves_the_rest_as_it_is(pool: PgPoolOptions, connect: PgConne
         json!({"event_types": ["payment.failed"]}),
         json!({"description": null}),
         json!({"schedule": null}),
+        json!({"timeout": "1m"}),
     ] {
         let changed = lab.patch(&path, change.clone()).await;
         expected.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
@@ -114,6 +117,16 @@ async fn bad_settings_name_their_field_and_change_nothing(pool: PgPoolOptions, c
         json!({"url": "https://x.test/", "schedule": ["31d"]}),
         json!({"url": "https://x.test/", "schedule": [5]}),
         json!({"url": "https://x.test/", "description": "a\u{0}b"}),
+        json!({"url": "https://x.test/", "timeout": "99ms"}),
+        json!({"url": "https://x.test/", "timeout": "61s"}),
+        json!({"url": "https://x.test/", "timeout": null}),
+        json!({"url": "https://x.test/", "headers": {"Webhook-Id": "1"}}),
+        json!({"url": "https://x.test/", "headers": {"x-a": "a\nb"}}),
+        json!({"url": "https://x.test/", "headers": {"x a": "b"}}),
+        json!({"url": "https://x.test/", "headers": {"x-token": "***"}}),
+        json!({"url": "https://x.test/", "headers": {"x-a": 7}}),
+        json!({"url": "https://x.test/", "headers": [["x-a", "b"]]}),
+        json!({"url": "https://x.test/", "headers": null}),
         json!({"url": "https://x.test/", "secret": SECRET}),
     ];
     let mut shown = Vec::new();
@@ -152,4 +165,39 @@ async fn what_does_not_exist_is_not_found(pool: PgPoolOptions, connect: PgConnec
     let secrets: i64 =
         sqlx::query_scalar("select count(*) from endpoint_secrets").fetch_one(&lab.database).await.unwrap();
     assert_eq!(secrets, 0);
+}
+
+/// An endpoint's own headers: names are shown, values that may be secrets are not, anywhere.
+#[sqlx::test(migrations = "../../migrations")]
+async fn headers_are_merged_and_secret_ones_never_shown(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start(pool, connect).await.with_endpoint().await;
+    let settings = json!({"url": "https://x.test/", "headers": {"X-Team": "orders", "Authorization": "Bearer hush-1"}});
+    let made = lab.post_with_key("of-the-operator", "key-1", &of_merchant(), &settings).await;
+    insta::assert_json_snapshot!("endpoint_with_headers", made.shown());
+    let path = format!("/endpoints/{}", made.text("endpoint_id"));
+    let changed = lab.patch(&path, json!({"headers": {"x-api-key": "hush-2", "X-TEAM": null, "x-region": "eu"}})).await;
+    let expected = json!({"authorization": "***", "x-api-key": "***", "x-region": "eu"});
+    assert_eq!((changed.status, &changed.body["headers"]), (200, &expected));
+    assert_eq!(lab.get(&path).await.body, changed.body);
+    assert_eq!(lab.all(&of_merchant()).await[0], changed.body);
+    for answer in [&made, &changed] {
+        assert!(!answer.text.contains("hush"), "{}", answer.text);
+    }
+    let many: serde_json::Map<String, Value> = (0..18).map(|n| (format!("x-{n}"), json!("1"))).collect();
+    insta::assert_json_snapshot!("too_many_headers", lab.patch(&path, json!({"headers": many})).await.shown());
+    let clear: Vec<(String, Value)> =
+        sqlx::query_as("select endpoint_id, to_jsonb(endpoints) - 'headers_ciphertext' from endpoints")
+            .fetch_all(&lab.database)
+            .await
+            .unwrap();
+    assert!(clear.iter().all(|(_, row)| !row.to_string().contains("hush")), "{clear:?}");
+    let asked: Vec<u8> = sqlx::query_scalar("select headers_ciphertext from endpoints where headers_key_id = 'key-1'")
+        .fetch_one(&lab.database)
+        .await
+        .unwrap();
+    let asked: Value = serde_json::from_slice(&asked).unwrap();
+    assert_eq!(asked[0], json!({"authorization": "Bearer hush-1", "x-team": "orders"}), "names have one spelling");
+    assert_eq!(asked[1], json!({"x-api-key": "hush-2", "x-team": null, "x-region": "eu"}));
+    let gone = json!({"headers": {"authorization": null, "x-api-key": null, "x-region": null}});
+    assert_eq!(lab.patch(&path, gone).await.body["headers"], json!({}));
 }

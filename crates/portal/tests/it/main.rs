@@ -72,6 +72,7 @@ impl Lab {
         let lifecycle = Lifecycle::default();
         let data_service = Router::new()
             .route("/internal/secrets", post(make_secret))
+            .route("/internal/sealed-headers", post(seal_headers))
             .route("/internal/sealed-answers", post(seal))
             .route("/internal/sealed-answers/open", post(open));
         let data_service = serve(&lifecycle, data_service).await;
@@ -177,6 +178,18 @@ async fn seal(Json(body): Json<Value>) -> Json<Value> {
 async fn open(Json(body): Json<Value>) -> Json<Value> {
     let answer = STANDARD.decode(body["ciphertext"].as_str().unwrap()).unwrap();
     Json(json!({"answer": String::from_utf8(answer).unwrap()}))
+}
+
+/// Keeps what it was asked in order, so that a test can see it.
+async fn seal_headers(Json(body): Json<Value>) -> Json<Value> {
+    let mut history = match body["before"]["ciphertext"].as_str() {
+        Some(before) => serde_json::from_slice::<Vec<Value>>(&STANDARD.decode(before).unwrap()).unwrap(),
+        None => Vec::new(),
+    };
+    history.push(body["change"].clone());
+    let sealed = json!({"key_id": "key-1", "ciphertext": STANDARD.encode(json!(history).to_string())});
+    let is_gone = body["change"].as_object().unwrap().values().all(Value::is_null);
+    Json(json!({"sealed": if is_gone { Value::Null } else { sealed }}))
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> Answer {

@@ -4,6 +4,7 @@ use domain::payment::{Payment, Status};
 
 use super::{Moment, bounds};
 use crate::Error;
+use crate::endpoints::SealedHeaders;
 use crate::kept::KeptConnections;
 
 /// An event with its object.
@@ -57,6 +58,8 @@ pub struct Endpoint {
     pub schedule_ms: Option<Vec<i64>>,
     /// For a whole POST.
     pub timeout_ms: i32,
+    /// Its own headers, as they are stored; none if it has none.
+    pub headers: Option<SealedHeaders>,
     /// Whether it is enabled.
     pub enabled: bool,
     /// Newest first.
@@ -159,7 +162,8 @@ pub async fn endpoints_of(
         r#"
         select p.endpoint_id as "endpoint_id!", p.merchant_id as "merchant_id!", p.url as "url!",
             p.event_types as "event_types!", p.schedule_ms as "schedule_ms?", p.timeout_ms as "timeout_ms!",
-            p.state = 'enabled' as "enabled!",
+            p.state = 'enabled' as "enabled!", p.headers_key_id as "headers_key_id?",
+            p.headers_ciphertext as "headers_ciphertext?",
             s.secret_id as "secret_id?", s.key_id as "key_id?", s.ciphertext as "ciphertext?"
         from endpoints p
         left join endpoint_secrets s
@@ -184,6 +188,10 @@ pub async fn endpoints_of(
                 event_types: row.event_types,
                 schedule_ms: row.schedule_ms,
                 timeout_ms: row.timeout_ms,
+                headers: row
+                    .headers_key_id
+                    .zip(row.headers_ciphertext)
+                    .map(|(key_id, ciphertext)| SealedHeaders { key_id, ciphertext }),
                 enabled: row.enabled,
                 secrets: Vec::new(),
             });
