@@ -1,4 +1,4 @@
-//! `GET` and `PATCH /endpoints/{endpoint_id}`, and how an endpoint is shown.
+//! `GET`, `PATCH` and `DELETE /endpoints/{endpoint_id}`, and how an endpoint is shown.
 
 pub(crate) mod headers;
 pub(crate) mod settings;
@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use chassis::JsonObject;
 use chassis::params::PathParam;
 use domain::ids::{EndpointId, MerchantId};
 use domain::time::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
-use store::endpoints::{Headers, change_endpoint, find_endpoint};
+use store::endpoints::{Headers, change_endpoint, delete_endpoint, find_endpoint};
 use utoipa::ToSchema;
 
 use crate::Portal;
@@ -168,6 +169,22 @@ pub(crate) async fn change(
         Error::UnknownEndpoint(endpoint_id)
     })?;
     Ok(Json(changed.try_into()?))
+}
+
+/// Deletes an endpoint. It gets nothing new; what was on its way to it is parked, and stays to be seen.
+#[utoipa::path(delete, path = "/endpoints/{endpoint_id}", operation_id = "delete_endpoint", tag = "endpoints",
+    params(("endpoint_id" = String, Path, description = "`ep_…`")),
+    responses((status = 204, description = "It is gone")))]
+pub(crate) async fn delete(
+    State(portal): State<Portal>,
+    access: Access,
+    PathParam(endpoint_id): PathParam<EndpointId>,
+) -> Result<StatusCode, Error> {
+    find(&portal, access, endpoint_id).await?;
+    match delete_endpoint(&portal.pool, endpoint_id).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(Error::UnknownEndpoint(endpoint_id)),
+    }
 }
 
 /// The headers after a change, as they are to be stored.

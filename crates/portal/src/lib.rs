@@ -65,7 +65,7 @@ pub fn router(portal: Portal, operator: Token) -> axum::Router {
     let of_merchants = openapi::Router::new()
         .routes(routes!(merchants::read))
         .routes(routes!(merchants::endpoints::list, merchants::endpoints::create))
-        .routes(routes!(endpoints::read, endpoints::change))
+        .routes(routes!(endpoints::read, endpoints::change, endpoints::delete))
         .routes(routes!(events::list))
         .routes(routes!(events::read))
         .routes(routes!(event_types::list))

@@ -191,7 +191,7 @@ pub async fn insert_endpoint(pool: &PgPool, new: NewEndpoint, kept: Option<Kept<
     Ok(())
 }
 
-/// Reads an endpoint; none if there is no such endpoint.
+/// Reads an endpoint; none if there is no such endpoint, or it is deleted.
 ///
 /// # Errors
 /// If the statement fails.
@@ -202,7 +202,7 @@ pub async fn find_endpoint(pool: &PgPool, endpoint_id: EndpointId) -> Result<Opt
         select endpoint_id, merchant_id, url, description, event_types, schedule_ms, timeout_ms, state, disabled_reason,
             created_at, shown_headers as "shown_headers: Json<BTreeMap<String, Option<String>>>", headers_key_id, headers_ciphertext
         from endpoints
-        where endpoint_id = $1
+        where endpoint_id = $1 and deleted_at is null
         "#,
         endpoint_id.to_string(),
     )
@@ -229,7 +229,7 @@ pub async fn list_endpoints(
         select endpoint_id, merchant_id, url, description, event_types, schedule_ms, timeout_ms, state, disabled_reason,
             created_at, shown_headers as "shown_headers: Json<BTreeMap<String, Option<String>>>", headers_key_id, headers_ciphertext
         from endpoints
-        where merchant_id = $1 and endpoint_id < $2
+        where merchant_id = $1 and endpoint_id < $2 and deleted_at is null
         order by endpoint_id desc
         limit $3
         "#,
@@ -245,7 +245,7 @@ pub async fn list_endpoints(
     .collect()
 }
 
-/// The ids of all endpoints of a merchant.
+/// The ids of all endpoints of a merchant, also of the deleted ones.
 ///
 /// # Errors
 /// If the statement fails.
@@ -254,6 +254,27 @@ pub async fn endpoint_ids_of(pool: &PgPool, merchant_id: MerchantId) -> Result<V
         .fetch_all(pool)
         .await
         .map_err(Error::doing("reading the ids of the endpoints of a merchant"))
+}
+
+/// Deletes an endpoint: it gets nothing new, and its unfinished deliveries are parked when they are due. Answers whether
+/// there was one.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn delete_endpoint(pool: &PgPool, endpoint_id: EndpointId) -> Result<bool, Error> {
+    let done = sqlx::query!(
+        r#"
+        update endpoints
+        set state = 'disabled', disabled_reason = 'deleted', deleted_at = clock_timestamp(),
+            updated_at = clock_timestamp()
+        where endpoint_id = $1 and deleted_at is null
+        "#,
+        endpoint_id.to_string(),
+    )
+    .execute(pool)
+    .await
+    .map_err(Error::doing("deleting an endpoint"))?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// Changes an endpoint; answers it as it is then, or none if there is no such endpoint, or its headers are others than
@@ -284,7 +305,8 @@ pub async fn change_endpoint(
             headers_key_id = case when $11 then $14 else headers_key_id end,
             headers_ciphertext = case when $11 then $15 else headers_ciphertext end,
             updated_at = clock_timestamp()
-        where endpoint_id = $1 and (not $11 or headers_ciphertext is not distinct from $12)
+        where endpoint_id = $1 and deleted_at is null
+            and (not $11 or headers_ciphertext is not distinct from $12)
         returning endpoint_id, merchant_id, url, description, event_types, schedule_ms, timeout_ms, state, disabled_reason,
             created_at, shown_headers as "shown_headers: Json<BTreeMap<String, Option<String>>>", headers_key_id, headers_ciphertext
         "#,

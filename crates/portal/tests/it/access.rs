@@ -17,6 +17,8 @@ enum For {
     Operator,
     /// The thing, if it is the merchant's own; 404 otherwise.
     Owner,
+    /// As for its owner, but it can be done only once.
+    Once,
     /// A list without anything of others.
     OwnItems,
     /// The same for everybody.
@@ -45,6 +47,7 @@ const TABLE: &[(&str, &str, For)] = &[
     ("get", "/deliveries", For::OwnItems),
     ("get", "/event-types", For::Everybody),
     ("get", "/openapi.json", For::Everybody),
+    ("delete", "/endpoints/{endpoint_id}", For::Once),
 ];
 
 fn body(method: &str, path: &str) -> Option<Value> {
@@ -88,6 +91,11 @@ async fn every_route_opens_to_whom_it_is_for(pool: PgPoolOptions, connect: PgCon
         let path = format!("{}{window}", filled(route, &event_id));
         let body = body(method, route);
         let ask = async |token: &str| lab.ask(token, method, &path, body.clone()).await;
+        if *whom == For::Once {
+            let statuses = (ask("").await.status, ask(&foreign_token).await.status, ask(&own_token).await.status);
+            assert_eq!(statuses, (401, 404, 204), "{method} {path}");
+            continue;
+        }
         let operator = ask("of-the-operator").await;
         assert!(operator.status < 300, "{method} {path}: {operator:?}");
         for nobody in ["", "of-the-portal", "emt_v1.e30.AAAA"] {
@@ -122,6 +130,7 @@ async fn every_route_opens_to_whom_it_is_for(pool: PgPoolOptions, connect: PgCon
                     assert!(nothing || [404, 422].contains(&asked.status), "{path}: {asked:?}");
                 }
             }
+            For::Once => unreachable!("tried above"),
             For::Everybody => assert_eq!((&own.body, &foreign.body), (&operator.body, &operator.body), "{path}"),
         }
     }

@@ -201,3 +201,24 @@ async fn headers_are_merged_and_secret_ones_never_shown(pool: PgPoolOptions, con
     let gone = json!({"headers": {"authorization": null, "x-api-key": null, "x-region": null}});
     assert_eq!(lab.patch(&path, gone).await.body["headers"], json!({}));
 }
+
+/// It is gone for whoever asks, and everything that was on its way to it is still there.
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_deleted_endpoint_is_gone_and_its_deliveries_are_not(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start(pool, connect).await.with_endpoint().await;
+    let event_id = lab.pay(1).await;
+    lab.route(&event_id, &[1]).await;
+    lab.deliver(1, &event_id, "parked", Some("endpoint_disabled"), 0).await;
+    let path = format!("/endpoints/{ENDPOINT}");
+    let delete = async || lab.ask("of-the-operator", "delete", &path, None).await;
+    let deleted = delete().await;
+    assert_eq!((deleted.status, deleted.text.as_str()), (204, ""));
+    assert_eq!(delete().await.status, 404);
+    assert_eq!(lab.get(&path).await.status, 404);
+    assert_eq!(lab.patch(&path, json!({"state": "enabled"})).await.status, 404);
+    assert_eq!(lab.all(&of_merchant()).await, Vec::<Value>::new());
+    assert_eq!(lab.all(&format!("/deliveries?merchant_id={MERCHANT}")).await.len(), 1);
+    let why = lab.get(&format!("/why/{event_id}")).await;
+    assert_eq!(why.body["events"][0]["deliveries"][0]["waits_for"], json!(null));
+    assert!(why.text("answer").contains("is deleted; the delivery stays on the ledger"), "{}", why.body);
+}

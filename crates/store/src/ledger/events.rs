@@ -148,7 +148,7 @@ pub async fn events(connections: &KeptConnections, event_ids: &[String]) -> Resu
     Ok(events.collect())
 }
 
-/// Every endpoint of these merchants, and those of these ids, with their secrets.
+/// Every endpoint of these merchants that is not deleted, and those of these ids, with their secrets.
 ///
 /// # Errors
 /// If the statement fails.
@@ -168,7 +168,7 @@ pub async fn endpoints_of(
         from endpoints p
         left join endpoint_secrets s
             on s.endpoint_id = p.endpoint_id and (s.expires_at is null or s.expires_at > clock_timestamp())
-        where p.merchant_id = any($1) or p.endpoint_id = any($2)
+        where (p.merchant_id = any($1) and p.deleted_at is null) or p.endpoint_id = any($2)
         order by p.endpoint_id, s.secret_id desc
         "#,
         merchant_ids,
