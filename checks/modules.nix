@@ -103,6 +103,13 @@ let
         })).services.everhook.cdc-relay.configurationCheck;
       reason = "write a duration like 250ms, 15s or 5m";
     };
+    network-without-a-length = {
+      check =
+        (system (pipeline {
+          services.everhook.webhook-consumer.allowNetworks = [ "10.1/16" ];
+        })).services.everhook.webhook-consumer.configurationCheck;
+      reason = "write a network like 10.1.0.0/16";
+    };
     unknown-restate-setting = {
       check =
         (system (pipeline {

@@ -3,6 +3,7 @@
   lib,
   craneLib,
   source,
+  cacert,
   cmake,
   pkg-config,
   rustc,
@@ -129,7 +130,14 @@ assert lib.assertMsg (lib.versionAtLeast (lib.getVersion rustc) rust-version)
     };
     # What needs no component; the rest is run beside PostgreSQL, Kafka and Restate by scripts/run-tests.sh.
     test = craneLib.cargoTest (
-      checked // { cargoTestExtraArgs = "--lib --bins --test model --test house"; }
+      checked
+      // {
+        cargoTestExtraArgs = "--lib --bins --test model --test house --test egress";
+        # The door to the receivers does not open without a trust store.
+        env = checked.env // {
+          SSL_CERT_FILE = "${cacert}/etc/ssl/certs/ca-bundle.crt";
+        };
+      }
     );
   };
 }

@@ -35,6 +35,8 @@ let
       ];
       buildCommand = ''
         export HOME=$TMPDIR
+        # A proxy with certificates of its own is known to Nix by this variable.
+        export NODE_EXTRA_CA_CERTS=''${NIX_SSL_CERT_FILE:-${cacert}/etc/ssl/certs/ca-bundle.crt}
         npm pack --silent @restatedev/${name}@${version}
         mv ./*.tgz $out
       '';

@@ -67,12 +67,7 @@ in
         system is built. Secrets don't belong here.
       '';
     };
-    configurationCheck = lib.mkOption {
-      type = lib.types.package;
-      internal = true;
-      readOnly = true;
-      description = "Fails to build where ${name} refuses its configuration.";
-    };
+    inherit (unit.options) configurationCheck;
   }
   // options;
 

@@ -72,9 +72,9 @@ let
   };
 in
 rec {
-  inherit hardening words;
+  inherit hardening;
 
-  # Ready within a minute and after any number of failures: what it needs may be away for hours.
+  # Comes back after any number of failures: what it needs may be away for hours.
   patient = {
     Restart = "always";
     RestartSec = "1s";
@@ -195,6 +195,14 @@ rec {
         description = "${description} An absolute path on the host, outside the Nix store; systemd reads it as root.";
       };
 
+    # Built with every system, as one of its checks.
+    configurationCheck = lib.mkOption {
+      type = lib.types.package;
+      internal = true;
+      readOnly = true;
+      description = "Fails to build where the program refuses its configuration.";
+    };
+
     # Flags of one of our programs, by name.
     settings = lib.types.attrsOf (
       lib.types.nullOr (
@@ -226,6 +234,21 @@ rec {
 
     restateAdminUrl = url "http://127.0.0.1:9070" "Restate's admin API.";
     restateAdminTokenFile = secret "A file with the token for Restate's admin API, if it asks for one.";
+
+    allowNetworks = lib.mkOption {
+      type = lib.types.listOf lib.types.str;
+      default = [ ];
+      example = [ "10.1.0.0/16" ];
+      description = ''
+        Networks that webhooks may be sent to although they are not public, in CIDR notation. webhook-consumer and the
+        portal judge alike: give both the same.
+      '';
+    };
+    allowHttp = lib.mkOption {
+      type = lib.types.bool;
+      default = false;
+      description = "Let webhooks be sent without TLS.";
+    };
 
     topic = lib.mkOption {
       type = lib.types.str;

@@ -12,6 +12,14 @@ let
     address = "0.0.0.0";
     openFirewall = true;
   };
+  # The merchant is in the test's own network, and has no certificate.
+  toMerchant = {
+    allowNetworks = [
+      "192.168.0.0/16"
+      "2001:db8::/32"
+    ];
+    allowHttp = true;
+  };
   tokens = "/var/lib/everhook-tokens";
   account = "/var/lib/account.jsonl";
   url = machine: service: "http://${machine}:${toString services.${service}.port}";
@@ -30,7 +38,8 @@ in
             inherit cdc;
           };
           payments-api = door;
-          portal = door;
+          portal = door // toMerchant;
+          webhook-consumer = toMerchant;
         };
         # What it must see comes with the services' own spans.
         services.opentelemetry-collector = {

@@ -1,16 +1,12 @@
 #!/usr/bin/env bash
 # Writes .sqlx, the data with which the checked SQL compiles without a database. --check compares instead.
-# Needs a superuser's DATABASE_URL: target/debug/stack exec --only postgres -- scripts/offline-data.sh
+# Needs a database with the migrations: target/debug/stack exec --only postgres --migrations migrations -- scripts/offline-data.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
-: "${DATABASE_URL:?say: target/debug/stack exec --only postgres -- scripts/offline-data.sh}"
+: "${DATABASE_URL:?say: target/debug/stack exec --only postgres --migrations migrations -- scripts/offline-data.sh}"
 
 fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
-# The service refuses a password in a URL; PostgreSQL's own variable carries it.
-password=$(sed -E 's#^[^:]+://[^:@/]+:([^@]*)@.*#\1#' <<<"$DATABASE_URL")
-PGPASSWORD=$password SQLX_OFFLINE=true cargo run --quiet --package data-service -- migrate \
-    --database-url "$(sed -E 's#(://[^:@/]+):[^@]*@#\1@#' <<<"$DATABASE_URL")"
 touch crates/store/src/lib.rs
 SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$fresh cargo build --quiet --package store
 if [ "${1:-}" = --check ]; then

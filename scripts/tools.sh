@@ -2,8 +2,8 @@
 # As root on Debian or Ubuntu it installs what is missing; otherwise it names it in one line and ends with 2.
 
 # shellcheck shell=bash
-require_tools() {
-    local missing=() packages=()
+require_tools() { # further ones, each as command=Debian package
+    local missing=() packages=() further
     need() { # command, Debian package
         command -v "$1" >/dev/null 2>&1 && return
         missing+=("$1") && packages+=("$2")
@@ -16,6 +16,7 @@ require_tools() {
     [ -n "${EVERHOOK_POSTGRES_BIN:-}" ] && [ -n "${EVERHOOK_RESTATE_SERVER:-}" ] || need npm npm
     # librdkafka's build looks for it.
     need pkg-config pkg-config
+    for further in "$@"; do need "${further%%=*}" "${further#*=}"; done
     if [ ${#missing[@]} -gt 0 ]; then
         local line
         line="apt-get install -y --no-install-recommends $(printf '%s\n' "${packages[@]}" | sort -u | tr '\n' ' ')"

@@ -39,12 +39,7 @@ in
         exists for that moment only.
       '';
     };
-    configurationCheck = lib.mkOption {
-      type = lib.types.package;
-      internal = true;
-      readOnly = true;
-      description = "Fails to build where the configuration is refused.";
-    };
+    inherit (unit.options) configurationCheck;
   };
 
   config = lib.mkMerge [

@@ -8,7 +8,7 @@ import ../service.nix self "portal" (
   }:
   {
     options = {
-      inherit (unit.options) database;
+      inherit (unit.options) database allowNetworks allowHttp;
       operatorTokenFile = unit.options.secret "A file with the token that the operator shows.";
       tokenKeyFile = unit.options.secret "A file with the keys that sign merchants' tokens.";
       dataServiceUrl = unit.options.url "http://127.0.0.1:3002" "Where data-service is.";
@@ -17,6 +17,8 @@ import ../service.nix self "portal" (
     flags = {
       database-url = cfg.database.url;
       data-service-url = cfg.dataServiceUrl;
+      allow-network = cfg.allowNetworks;
+      allow-http = cfg.allowHttp;
     };
     secrets = {
       operator-token-file = "operatorTokenFile";

@@ -69,12 +69,7 @@ in
       };
       description = "Restate's configuration, as in restate.toml. Checked when the system is built.";
     };
-    configurationCheck = lib.mkOption {
-      type = lib.types.package;
-      internal = true;
-      readOnly = true;
-      description = "Fails to build where Restate refuses its configuration.";
-    };
+    inherit (unit.options) configurationCheck;
   };
 
   config = lib.mkMerge [

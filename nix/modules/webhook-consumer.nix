@@ -26,7 +26,7 @@ import ../service.nix self "webhook-consumer" (
         default = false;
         description = "Take requests that nobody has signed. Only where nobody else can reach the port.";
       };
-      inherit (unit.options) kafka topic;
+      inherit (unit.options) kafka topic allowNetworks allowHttp;
     };
     flags = {
       data-service-url = cfg.dataServiceUrl;
@@ -35,6 +35,8 @@ import ../service.nix self "webhook-consumer" (
       restate-admin-url = cfg.restateAdminUrl;
       inherit (cfg) open topic;
       kafka = lib.concatStringsSep "," cfg.kafka;
+      allow-network = cfg.allowNetworks;
+      allow-http = cfg.allowHttp;
     };
     secrets = {
       token-file = "tokenFile";

@@ -1,13 +1,12 @@
 //! An answer as its exact bytes, so that it can be kept and given again.
 
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::Problem;
-
-const IDEMPOTENT_REPLAY: HeaderName = HeaderName::from_static("idempotent-replay");
+use crate::idempotency::REPLAY;
 
 /// A JSON answer. One with an error status is a problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +40,7 @@ impl IntoResponse for Answer {
         let mut response = (self.status, self.body).into_response();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         if self.replayed {
-            response.headers_mut().insert(IDEMPOTENT_REPLAY, HeaderValue::from_static("true"));
+            response.headers_mut().insert(REPLAY, HeaderValue::from_static("true"));
         }
         response
     }

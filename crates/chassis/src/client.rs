@@ -1,4 +1,5 @@
-//! The one door out: HTTP clients with time-outs that follow no redirect.
+//! The one door out: HTTP clients with time-outs that follow no redirect. They are for URLs that the operator has given;
+//! what strangers have given goes through [`crate::egress`].
 
 use std::time::Duration;
 

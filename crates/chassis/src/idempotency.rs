@@ -1,16 +1,20 @@
-//! The header `Idempotency-Key`: which key a request brings, and what it asks for. Who keeps the answers is not said here.
+//! The header `Idempotency-Key`: which key a request brings, and what it asks for; and the mark of an answer that was given
+//! before. Who keeps the answers is not said here.
 
 use axum::extract::FromRequestParts;
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{HeaderName, StatusCode};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::Problem;
 use crate::answer::json;
 
-/// The header's name.
+/// The header of a request that may be repeated.
 pub const HEADER: &str = "Idempotency-Key";
+
+/// The header of an answer that was given before.
+pub const REPLAY: HeaderName = HeaderName::from_static("idempotent-replay");
 
 /// The code of [`reuse`].
 pub const REUSE: &str = "idempotency_key_reuse";
@@ -53,6 +57,12 @@ fn read(value: &[u8]) -> Result<String, Problem> {
 }
 
 impl IdempotencyKey {
+    /// The key alone, for whoever compares requests otherwise; none if the request brings none.
+    #[must_use]
+    pub fn into_key(self) -> Option<String> {
+        self.key
+    }
+
     /// The key of this scope alone: the same key of another one is another. No key has a space of its own.
     #[must_use]
     pub fn within(self, scope: &str) -> Self {

@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod batch;
 pub mod client;
 pub mod database;
+pub mod egress;
 pub mod error_chain;
 pub mod flags;
 pub mod health;

@@ -168,6 +168,8 @@ pub fn router(app: App, consumer: Token, portal: Token) -> Router {
         .route("/internal/sealed-answers", post(internal::sealed_answers::post))
         .route("/internal/sealed-headers", post(internal::sealed_headers::post))
         .route("/internal/sealed-answers/open", post(internal::sealed_answers::open::post))
+        .route("/internal/endpoints/{endpoint_id}/secret", get(internal::endpoints::secret::get))
+        .route("/internal/endpoints/{endpoint_id}/secret/rotate", post(internal::endpoints::secret::rotate::post))
         .layer(from_fn_with_state(portal, require_token));
     let other_method =
         async || Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path knows other methods");

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use chassis::error_chain::Chain;
 use domain::ids::EventId;
 use domain::payment::Payment;
-use domain::signature::Secret;
+use domain::signature::{NotAVersion, Secret};
 use domain::time::Timestamp;
 use domain::webhook::{Body, Request};
 use serde::Deserialize as _;
@@ -54,27 +55,39 @@ pub enum Error {
     },
 }
 
+/// Why a stored secret does not sign.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error("the program is older than the schema")]
+    Version(#[from] NotAVersion),
+    #[error("opening it")]
+    Keyring(#[from] keyring::Error),
+}
+
 /// The secrets of an endpoint that can be opened, newest first. One that can't is logged and left out. None of them can
 /// be used if the endpoint's headers can't be opened: the merchant would refuse what comes without them.
 pub fn secrets(keyring: &Keyring, endpoint: &Endpoint) -> Vec<Secret> {
     if let Err(error) = headers(keyring, endpoint) {
-        tracing::error!(endpoint.id = endpoint.endpoint_id, %error, "an endpoint's headers can't be used");
+        tracing::error!(endpoint.id = endpoint.endpoint_id, error = %Chain(&error), "an endpoint's headers can't be used");
         return Vec::new();
     }
-    let open = |secret: &store::ledger::Secret| match keyring.open(&secret.key_id, &secret.ciphertext) {
+    let usable = |secret: &store::ledger::Secret| match open(keyring, secret) {
         Ok(opened) => Some(opened),
         Err(error) => {
-            tracing::error!(endpoint.id = endpoint.endpoint_id, secret.id = secret.secret_id, %error, "a signing secret can't be used");
+            tracing::error!(endpoint.id = endpoint.endpoint_id, secret.id = secret.secret_id, error = %Chain(&error), "a signing secret can't be used");
             None
         }
     };
-    endpoint.secrets.iter().filter_map(open).collect()
+    endpoint.secrets.iter().filter_map(usable).collect()
+}
+
+fn open(keyring: &Keyring, secret: &store::ledger::Secret) -> Result<Secret, Unusable> {
+    Ok(keyring.open(secret.signature.parse()?, &secret.key_id, &secret.ciphertext)?)
 }
 
 /// Whether a request to the endpoint could be signed. What can't be opened was told when it was parked for.
 pub fn has_secret(keyring: &Keyring, endpoint: &Endpoint) -> bool {
-    headers(keyring, endpoint).is_ok()
-        && endpoint.secrets.iter().any(|secret| keyring.open(&secret.key_id, &secret.ciphertext).is_ok())
+    headers(keyring, endpoint).is_ok() && endpoint.secrets.iter().any(|secret| open(keyring, secret).is_ok())
 }
 
 /// The endpoint's own headers.

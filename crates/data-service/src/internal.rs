@@ -5,10 +5,12 @@ use std::future::Future;
 use std::hash::Hash;
 use std::time::Duration;
 
+pub mod endpoints;
 mod first_time;
 mod handed_out;
 pub mod next;
 pub mod open;
+mod order;
 pub mod overdue;
 pub mod parked_records;
 pub mod record;

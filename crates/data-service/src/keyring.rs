@@ -8,11 +8,18 @@ use base64::engine::general_purpose::STANDARD;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use chassis::flags::{FileError, read_trimmed};
-use domain::signature::Secret;
+use domain::signature::{Secret, Version};
 use sha2::{Digest as _, Sha256};
 
 const NONCE_BYTES: usize = 24;
-const CONTEXT: &[u8] = b"everhook endpoint secret";
+
+/// What else is authenticated, so that no ciphertext can be taken for a secret of the other version.
+const fn context(version: Version) -> &'static [u8] {
+    match version {
+        Version::V1 => b"everhook endpoint secret",
+        Version::V1a => b"everhook endpoint secret v1a",
+    }
+}
 
 /// The keys of the key file.
 pub struct Keyring {
@@ -91,7 +98,7 @@ impl Keyring {
     /// If it can't be encrypted; nobody knows how that could be.
     pub fn seal(&self, secret: &Secret, nonce: [u8; NONCE_BYTES]) -> Result<Sealed, Error> {
         let cipher = self.ciphers.get(&self.current).ok_or(Error::Sealing)?;
-        let payload = Payload { msg: secret.expose_bytes(), aad: CONTEXT };
+        let payload = Payload { msg: &secret.expose_bytes(), aad: context(secret.version()) };
         let encrypted = cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| Error::Sealing)?;
         Ok(Sealed { key_id: self.current.clone(), ciphertext: [&nonce[..], &encrypted].concat() })
     }
@@ -120,17 +127,17 @@ impl Keyring {
         String::from_utf8(bytes).map_err(|_| opening())
     }
 
-    /// Decrypts a secret.
+    /// Decrypts a secret of this version.
     ///
     /// # Errors
-    /// If the key is not at hand, or the ciphertext was not made with it.
-    pub fn open(&self, key_id: &str, ciphertext: &[u8]) -> Result<Secret, Error> {
+    /// If the key is not at hand, or the ciphertext was not made with it of such a secret.
+    pub fn open(&self, version: Version, key_id: &str, ciphertext: &[u8]) -> Result<Secret, Error> {
         let cipher = self.ciphers.get(key_id).ok_or_else(|| Error::NoKey { key_id: key_id.to_owned() })?;
         let opening = || Error::Opening { key_id: key_id.to_owned() };
         let (nonce, encrypted) = ciphertext.split_first_chunk::<NONCE_BYTES>().ok_or_else(opening)?;
-        let payload = Payload { msg: encrypted, aad: CONTEXT };
+        let payload = Payload { msg: encrypted, aad: context(version) };
         let bytes = cipher.decrypt(&XNonce::from(*nonce), payload).map_err(|_| opening())?;
-        Secret::from_bytes(&bytes).map_err(|_| opening())
+        version.secret_from_bytes(&bytes).map_err(|_| opening())
     }
 }
 
@@ -149,13 +156,25 @@ mod tests {
         let sealed = keyring(&[1]).seal(&secret, [9; NONCE_BYTES]).unwrap();
         assert!(!sealed.ciphertext.windows(8).any(|w| w == [7; 8]), "the secret is in the ciphertext");
         let rotated = keyring(&[2, 1]);
-        assert_eq!(rotated.open(&sealed.key_id, &sealed.ciphertext).unwrap(), secret);
+        assert_eq!(rotated.open(Version::V1, &sealed.key_id, &sealed.ciphertext).unwrap(), secret);
         let mut changed = sealed.ciphertext.clone();
         changed[30] ^= 1;
-        assert!(matches!(rotated.open(&sealed.key_id, &changed), Err(Error::Opening { .. })));
-        assert!(matches!(rotated.open(&sealed.key_id, &changed[..10]), Err(Error::Opening { .. })));
+        assert!(matches!(rotated.open(Version::V1, &sealed.key_id, &changed), Err(Error::Opening { .. })));
+        assert!(matches!(rotated.open(Version::V1, &sealed.key_id, &changed[..10]), Err(Error::Opening { .. })));
         let without = keyring(&[2]);
-        assert!(matches!(without.open(&sealed.key_id, &sealed.ciphertext), Err(Error::NoKey { .. })));
+        assert!(matches!(without.open(Version::V1, &sealed.key_id, &sealed.ciphertext), Err(Error::NoKey { .. })));
+    }
+
+    #[test]
+    fn a_secret_of_one_version_is_not_opened_as_one_of_the_other() {
+        let keyring = keyring(&[1]);
+        for (version, other) in [(Version::V1, Version::V1a), (Version::V1a, Version::V1)] {
+            let secret = version.secret([7; 32]);
+            let sealed = keyring.seal(&secret, [9; NONCE_BYTES]).unwrap();
+            assert_eq!(keyring.open(version, &sealed.key_id, &sealed.ciphertext).unwrap(), secret);
+            let opened = keyring.open(other, &sealed.key_id, &sealed.ciphertext);
+            assert!(matches!(opened, Err(Error::Opening { .. })));
+        }
     }
 
     #[test]
@@ -164,7 +183,10 @@ mod tests {
         let open = |context| keyring(&[2, 1]).open_text(context, &sealed.key_id, &sealed.ciphertext);
         assert_eq!(open("headers of a").unwrap(), "{}");
         assert!(matches!(open("headers of b"), Err(Error::Opening { .. })));
-        assert!(keyring(&[1]).open(&sealed.key_id, &sealed.ciphertext).is_err(), "no text passes for a secret");
+        for version in [Version::V1, Version::V1a] {
+            let opened = keyring(&[1]).open(version, &sealed.key_id, &sealed.ciphertext);
+            assert!(opened.is_err(), "no text passes for a secret");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Keeps partitions ahead of time.
+//! Keeps partitions ahead of time, and deletes secrets that have expired.
 
 use std::time::Duration;
 
@@ -9,28 +9,48 @@ use crate::app::App;
 
 const EVERY: Duration = Duration::from_secs(3600);
 const AFTER_A_FAILURE: Duration = Duration::from_secs(60);
+const SECRETS_AT_ONCE: i64 = 1_000;
 
 /// Looks now and then every hour. A failure is told and tried again: whoever reads all partitions for long stands in the
-/// way. Sixty days are left, and then the default partition takes the rows.
+/// way. Sixty days are left, and then the default partition takes the rows; an expired secret signs nothing.
 pub fn start(lifecycle: &Lifecycle, app: App) {
     let own = lifecycle.clone();
     lifecycle.spawn(async move {
         loop {
-            let wait = match store::schema::ensure_partitions(&app.core.rare).await {
-                Ok(made) => {
-                    if made > 0 {
-                        tracing::info!(made, "made partitions ahead of time");
-                    }
-                    EVERY
-                }
-                Err(error) => {
-                    tracing::error!(error = %Chain(&error), "partitions could not be made ahead of time");
-                    AFTER_A_FAILURE
-                }
-            };
+            let (partitions, secrets) = (make_partitions(&app).await, delete_expired_secrets(&app).await);
+            let wait = if partitions && secrets { EVERY } else { AFTER_A_FAILURE };
             if !own.sleep(wait).await {
                 return;
             }
         }
     });
+}
+
+async fn make_partitions(app: &App) -> bool {
+    match store::schema::ensure_partitions(&app.core.rare).await {
+        Ok(made) => {
+            if made > 0 {
+                tracing::info!(made, "made partitions ahead of time");
+            }
+            true
+        }
+        Err(error) => {
+            tracing::error!(error = %Chain(&error), "partitions could not be made ahead of time");
+            false
+        }
+    }
+}
+
+/// Deletes the secrets that sign no more, a thousand at once; answers whether it could.
+pub async fn delete_expired_secrets(app: &App) -> bool {
+    loop {
+        match store::secrets::delete_expired_secrets(&app.core.rare, SECRETS_AT_ONCE).await {
+            Ok(0) => return true,
+            Ok(deleted) => tracing::info!(deleted, "deleted signing secrets that had expired"),
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), "expired signing secrets could not be deleted");
+                return false;
+            }
+        }
+    }
 }

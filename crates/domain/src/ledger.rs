@@ -63,6 +63,46 @@ impl State {
     }
 }
 
+/// In which order an endpoint wants its events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// As they come: none waits for another.
+    #[default]
+    Any,
+    /// The events of one object in the order of its versions; other objects are not held up.
+    PerObject,
+    /// As [`Order::PerObject`], but an event that is still to be sent gives way to a later one of its object.
+    LatestOnly,
+}
+
+impl Order {
+    /// The word for it in SQL and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::PerObject => "per_object",
+            Self::LatestOnly => "latest_only",
+        }
+    }
+
+    /// The order of that word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Any, Self::PerObject, Self::LatestOnly].into_iter().find(|order| order.as_str() == word)
+    }
+
+    /// Whether the deliveries of an object stand in a line.
+    #[must_use]
+    pub const fn is_in_line(self) -> bool {
+        match self {
+            Self::Any => false,
+            Self::PerObject | Self::LatestOnly => true,
+        }
+    }
+}
+
 /// Why a delivery is parked or exhausted, or an attempt was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -212,6 +252,13 @@ pub fn open(earlier: &[Delivery], endpoint: Endpoint<'_>, lease: Duration) -> St
     }
 }
 
+/// A delivery as it is made where the latest only is wanted, and a later one of its object is made with it.
+#[must_use]
+pub const fn open_superseded() -> Step {
+    let waiting = Delivery { attempts: 0, in_flight: None, ..Delivery::begun(Duration::ZERO) };
+    Step::end(waiting, State::Superseded, None)
+}
+
 /// Somebody with a claim asks for the next attempt. `due_in` is the time until the delivery is due.
 #[must_use]
 pub fn next(delivery: Delivery, claim: u32, due_in: Duration, endpoint: Endpoint<'_>, jitter: f64) -> Step {
@@ -257,6 +304,26 @@ pub fn next_in_order(
             hold(Delivery { attempts: delivery.attempts, in_flight: None, ..step.delivery }, step.closed)
         }
         Next::Attempt { .. } | Next::Wait(_) | Next::Stop(_) => step,
+    }
+}
+
+/// Where the latest only is wanted, a later one of the object has come. None if the delivery is under way or finished:
+/// what is under way is waited for.
+#[must_use]
+pub fn supersede(delivery: Delivery) -> Option<Delivery> {
+    let waits = delivery.state.holds_successors() && delivery.in_flight.is_none();
+    waits.then_some(Delivery { state: State::Superseded, ..delivery })
+}
+
+/// Where the latest only is wanted, and a later one of the object is there: `step` would have had the delivery attempted,
+/// or wait for its next attempt, and it gives way instead.
+#[must_use]
+pub fn give_way(before: Delivery, step: Step) -> Step {
+    let given = |delivery| Step { closed: step.closed, ..Step::end(delivery, State::Superseded, None) };
+    match step.next {
+        Next::Attempt { .. } => given(Delivery { attempts: before.attempts, ..step.delivery }),
+        Next::Wait(_) if step.delivery.in_flight.is_none() => given(step.delivery),
+        Next::Wait(_) | Next::Stop(_) => step,
     }
 }
 
@@ -469,6 +536,24 @@ mod tests {
         assert_eq!(release(&[of(State::Delivered, 1), waits], 1), Some((1, waits)));
         assert_eq!(release(&[of(State::Delivered, 1), of(State::Pending, 1)], 1), None);
         assert_eq!(release(&[waits, of(State::Delivered, 1)], 2), None);
+    }
+
+    #[test]
+    fn what_waits_gives_way_to_a_later_one_and_what_is_under_way_does_not() {
+        let begun = Delivery::begun(LEASE);
+        assert_eq!(supersede(begun), None);
+        let waiting = Delivery { in_flight: None, ..begun };
+        assert_eq!(supersede(waiting).map(|delivery| delivery.state), Some(State::Superseded));
+        assert_eq!(supersede(Delivery { state: State::Parked, ..waiting }), None);
+
+        let failed = record(begun, 1, 1, &FAILED, &schedule(), 0.5);
+        assert_eq!(give_way(begun, failed).delivery.state, State::Superseded);
+        let asked = give_way(begun, ask(begun, 1, Duration::ZERO));
+        assert_eq!((asked.delivery.state, asked.delivery.attempts, asked.closed), (State::Superseded, 1, Some(1)));
+        let of_another = take_over(begun).unwrap();
+        assert_eq!(give_way(of_another, ask(of_another, 2, Duration::ZERO)).next, Next::Wait(LEASE));
+        let delivered = record(begun, 1, 1, &Outcome::Delivered { disable: false }, &schedule(), 0.5);
+        assert_eq!(give_way(begun, delivered).delivery.state, State::Delivered);
     }
 
     #[test]

@@ -38,14 +38,30 @@ pub enum Failure {
     Redirect,
     /// 429 or 503.
     Busy,
-    /// No connection within its time, or it was refused.
+    /// The URL may not be sent to: no TLS, a user name.
+    RefusedUrl,
+    /// The host is at an address that nothing is sent to.
+    RefusedAddress,
+    /// The host's name has no address.
+    Dns,
+    /// The connection was refused.
+    ConnectRefused,
+    /// No connection within its time.
+    ConnectTimeout,
+    /// No connection for another reason, such as no route.
     Connect,
+    /// The certificate is not to be trusted.
+    Certificate,
+    /// No TLS session for another reason.
+    Tls,
     /// No answer within the whole time.
     Timeout,
     /// The URL or the request could not be sent at all.
     Request,
     /// The connection broke before the answer.
     Broken,
+    /// What came is no HTTP.
+    Protocol,
 }
 
 impl Failure {
@@ -56,10 +72,18 @@ impl Failure {
             Self::Status => "status",
             Self::Redirect => "redirect",
             Self::Busy => "busy",
+            Self::RefusedUrl => "refused_url",
+            Self::RefusedAddress => "refused_address",
+            Self::Dns => "dns",
+            Self::ConnectRefused => "connect_refused",
+            Self::ConnectTimeout => "connect_timeout",
             Self::Connect => "connect",
+            Self::Certificate => "certificate",
+            Self::Tls => "tls",
             Self::Timeout => "timeout",
             Self::Request => "request",
             Self::Broken => "broken",
+            Self::Protocol => "protocol",
         }
     }
 }

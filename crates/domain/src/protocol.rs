@@ -1,5 +1,7 @@
 //! The ledger protocol: what webhook-consumer asks data-service, and the answers. Every call is a list and idempotent.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AttemptId, DeliveryId, EventId};
@@ -57,6 +59,9 @@ pub struct Attempt {
     pub attempt_id: AttemptId,
     /// For the whole POST, in milliseconds.
     pub timeout_ms: u64,
+    /// Whether the delivery stands in the line of its object; to be said again with the result.
+    #[serde(default)]
+    pub in_line: bool,
     /// What to send.
     pub request: Request,
 }
@@ -95,9 +100,20 @@ pub enum Answer {
     Stop {
         /// Why.
         why: Stop,
+        /// Deliveries that were behind this one and may go now; to be come back to.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        successors: Vec<Later>,
     },
     /// This item failed; the call is to be repeated.
     Failed,
+}
+
+impl Answer {
+    /// Nothing more to do, and nobody was behind.
+    #[must_use]
+    pub const fn stop(why: Stop) -> Self {
+        Self::Stop { why, successors: Vec::new() }
+    }
 }
 
 /// `POST /internal/record`: the result of an attempt.
@@ -117,11 +133,53 @@ pub struct Recorded {
     pub duration_ms: u64,
     /// The HTTP status, if there was an answer.
     pub status: Option<u16>,
+    /// As the attempt said: whether the delivery stands in the line of its object.
+    #[serde(default)]
+    pub in_line: bool,
     /// What the attempt failed of, in words; never a body or a secret.
     pub detail: Option<String>,
+    /// What was seen on the way. An older consumer says nothing of it.
+    #[serde(default)]
+    pub exchange: Exchange,
     /// What became of it.
     #[serde(flatten)]
     pub outcome: Outcome,
+}
+
+/// What was seen of an attempt on its way.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Exchange {
+    /// The address that the connection was with, or was to be with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+    /// Look-up, connection and TLS, in milliseconds; none where a connection was used again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connect_ms: Option<u32>,
+    /// From the beginning to the head of the answer, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_byte_ms: Option<u32>,
+    /// A line for each header of the answer, as `name: value`; the first 8 KiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_headers: Option<String>,
+    /// The first 16 KiB of the answer's body; base64 in JSON.
+    #[serde(skip_serializing_if = "Vec::is_empty", with = "base64_text")]
+    pub response_body: Vec<u8>,
+}
+
+mod base64_text {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        STANDARD.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
 }
 
 /// `POST /internal/parked-records`: a record that names no event that the ledger knows.

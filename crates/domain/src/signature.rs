@@ -1,104 +1,192 @@
-//! Standard Webhooks 1.0.0: symmetric signatures (`v1`, HMAC-SHA256) over `id.timestamp.body`.
+//! Standard Webhooks 1.0.0: signatures over `id.timestamp.body`, symmetric (`v1`, HMAC-SHA256) and asymmetric (`v1a`,
+//! ed25519).
+
+mod ed25519;
+mod hmac;
+mod key;
 
 use std::fmt;
 use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use serde::{Deserialize, Serialize};
 
-/// How far a timestamp may be from the receiver's clock, both ways, in seconds.
-pub const TOLERANCE_S: i64 = 300;
+pub use key::{Key, Refused, Shown, Signed, TOLERANCE_S, verify};
 
-/// A symmetric signing secret of 24 to 64 bytes, written `whsec_` and base64.
+/// How a webhook is signed, by the name that stands in the header before each signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "&'static str")]
+pub enum Version {
+    /// HMAC-SHA256: whoever verifies could sign, too.
+    #[default]
+    V1,
+    /// ed25519: whoever verifies holds the public key only.
+    V1a,
+}
+
+/// The text names no version. It is not repeated: somebody may have put a secret there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a signature is v1 or v1a")]
+pub struct NotAVersion;
+
+/// What signs. Written `whsec_` (24 to 64 bytes) or `whsk_` (the 32 bytes of the seed and the 32 of the public key) and
+/// base64.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Secret(Inside);
+
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Vec<u8>);
+enum Inside {
+    V1(hmac::Secret),
+    V1a(Box<ed25519::Secret>),
+}
 
-/// The text or the bytes are no signing secret.
+/// The text or the bytes are no signing secret, or no key that verifies. The text is never repeated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotASecret {
-    /// The text does not begin with `whsec_`.
-    #[error("a signing secret begins with whsec_")]
+    /// The text does not begin as one.
+    #[error("a signing secret begins with whsec_ (v1) or whsk_ (v1a)")]
     Prefix,
+    /// The text does not begin as a key that verifies.
+    #[error("a key that verifies begins with whsec_ (v1) or whpk_ (v1a)")]
+    KeyPrefix,
     /// What follows is not base64.
-    #[error("what follows whsec_ is not base64")]
+    #[error("what follows the first underscore is not base64")]
     Base64,
     /// Too short or too long.
-    #[error("a signing secret has 24 to 64 bytes, this one has {bytes}")]
+    #[error("a secret for v1 has 24 to 64 bytes, this one has {bytes}")]
     Length {
         /// How many it has.
         bytes: usize,
     },
+    /// Not the two halves.
+    #[error("a secret for v1a has 64 bytes, seed and public key; this one has {bytes}")]
+    Halves {
+        /// How many it has.
+        bytes: usize,
+    },
+    /// The public half does not belong to the seed.
+    #[error("the two halves of the secret do not belong together")]
+    Mismatch,
+    /// Not an ed25519 public key.
+    #[error("a public key for v1a is 32 bytes, a point of the curve")]
+    Public,
 }
 
-/// Why a request is not accepted as signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// The timestamp is more than [`TOLERANCE_S`] from now.
-    #[error("the timestamp is too far from now")]
-    Timestamp,
-    /// No signature in the header matches.
-    #[error("no signature matches")]
-    Signature,
+impl Version {
+    /// As it stands in headers, settings and the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V1a => "v1a",
+        }
+    }
+
+    /// A secret of this version from 32 random bytes.
+    #[must_use]
+    pub fn secret(self, random: [u8; 32]) -> Secret {
+        Secret(match self {
+            Self::V1 => Inside::V1(hmac::Secret::new(random)),
+            Self::V1a => Inside::V1a(Box::new(ed25519::Secret::from_seed(random))),
+        })
+    }
+
+    /// The secret of this version that has these bytes: those of [`Secret::expose_bytes`].
+    ///
+    /// # Errors
+    /// If they are none.
+    pub fn secret_from_bytes(self, bytes: &[u8]) -> Result<Secret, NotASecret> {
+        Ok(Secret(match self {
+            Self::V1 => Inside::V1(hmac::Secret::from_bytes(bytes)?),
+            Self::V1a => Inside::V1a(Box::new(ed25519::Secret::from_bytes(bytes)?)),
+        }))
+    }
+}
+
+impl FromStr for Version {
+    type Err = NotAVersion;
+
+    fn from_str(text: &str) -> Result<Self, NotAVersion> {
+        [Self::V1, Self::V1a].into_iter().find(|version| version.as_str() == text).ok_or(NotAVersion)
+    }
+}
+
+impl TryFrom<String> for Version {
+    type Error = NotAVersion;
+
+    fn try_from(text: String) -> Result<Self, NotAVersion> {
+        text.parse()
+    }
+}
+
+impl From<Version> for &'static str {
+    fn from(version: Version) -> Self {
+        version.as_str()
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 impl Secret {
-    /// A secret from its bytes.
+    /// A secret for `v1` from its bytes.
     ///
     /// # Errors
     /// If there are fewer than 24 or more than 64.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, NotASecret> {
-        match bytes.len() {
-            24..=64 => Ok(Self(bytes.to_vec())),
-            bytes => Err(NotASecret::Length { bytes }),
+        Version::V1.secret_from_bytes(bytes)
+    }
+
+    /// What it signs with.
+    #[must_use]
+    pub const fn version(&self) -> Version {
+        match &self.0 {
+            Inside::V1(_) => Version::V1,
+            Inside::V1a(_) => Version::V1a,
         }
     }
 
     /// The bytes, to be encrypted at rest.
     #[must_use]
-    pub fn expose_bytes(&self) -> &[u8] {
-        &self.0
+    pub fn expose_bytes(&self) -> Vec<u8> {
+        match &self.0 {
+            Inside::V1(secret) => secret.expose_bytes().to_vec(),
+            Inside::V1a(secret) => secret.expose_bytes().to_vec(),
+        }
     }
 
-    /// The text that the merchant is shown once.
+    /// The text, `whsec_…` or `whsk_…`. The private half of a key pair is shown to nobody: see [`Secret::key`].
     #[must_use]
     pub fn expose(&self) -> String {
-        format!("whsec_{}", STANDARD.encode(&self.0))
+        let prefix = match &self.0 {
+            Inside::V1(_) => "whsec_",
+            Inside::V1a(_) => "whsk_",
+        };
+        format!("{prefix}{}", STANDARD.encode(self.expose_bytes()))
     }
 
-    /// One entry of the header `webhook-signature`: `v1,` and base64.
+    /// What the receiver verifies with: for `v1` the secret itself, for `v1a` the public key.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        match &self.0 {
+            Inside::V1(secret) => Key::hmac(secret.clone()),
+            Inside::V1a(secret) => Key::ed25519(secret.public()),
+        }
+    }
+
+    /// One entry of the header `webhook-signature`: the version, a comma, and base64.
     #[must_use]
     pub fn sign(&self, id: &str, timestamp_s: i64, body: &[u8]) -> String {
-        format!("v1,{}", STANDARD.encode(self.mac(id, timestamp_s, body).finalize().into_bytes()))
-    }
-
-    /// Accepts if any entry of the header matches, in constant time, and the timestamp is near `now_s`.
-    ///
-    /// # Errors
-    /// Says which of the two failed.
-    pub fn verify(&self, id: &str, timestamp_s: i64, body: &[u8], header: &str, now_s: i64) -> Result<(), Refused> {
-        if timestamp_s.abs_diff(now_s) > TOLERANCE_S.unsigned_abs() {
-            return Err(Refused::Timestamp);
-        }
-        let mac = self.mac(id, timestamp_s, body);
-        let matches = header
-            .split(' ')
-            .filter_map(|entry| entry.strip_prefix("v1,"))
-            .filter_map(|text| STANDARD.decode(text).ok())
-            .any(|given| mac.clone().verify_slice(&given).is_ok());
-        if matches { Ok(()) } else { Err(Refused::Signature) }
-    }
-
-    #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-    fn mac(&self, id: &str, timestamp_s: i64, body: &[u8]) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("a key of any length");
-        mac.update(id.as_bytes());
-        mac.update(b".");
-        mac.update(timestamp_s.to_string().as_bytes());
-        mac.update(b".");
-        mac.update(body);
-        mac
+        let signature = match &self.0 {
+            Inside::V1(secret) => STANDARD.encode(secret.mac(id, timestamp_s, body)),
+            Inside::V1a(secret) => STANDARD.encode(secret.sign(&key::content(id, timestamp_s, body))),
+        };
+        format!("{},{signature}", self.version())
     }
 }
 
@@ -108,46 +196,26 @@ impl fmt::Debug for Secret {
     }
 }
 
+impl TryFrom<String> for Secret {
+    type Error = NotASecret;
+
+    fn try_from(text: String) -> Result<Self, NotASecret> {
+        text.parse()
+    }
+}
+
 impl FromStr for Secret {
     type Err = NotASecret;
 
     fn from_str(text: &str) -> Result<Self, NotASecret> {
-        let encoded = text.strip_prefix("whsec_").ok_or(NotASecret::Prefix)?;
-        Self::from_bytes(&STANDARD.decode(encoded).map_err(|_| NotASecret::Base64)?)
+        let (version, encoded) = match (text.strip_prefix("whsec_"), text.strip_prefix("whsk_")) {
+            (Some(encoded), _) => (Version::V1, encoded),
+            (None, Some(encoded)) => (Version::V1a, encoded),
+            (None, None) => return Err(NotASecret::Prefix),
+        };
+        version.secret_from_bytes(&STANDARD.decode(encoded).map_err(|_| NotASecret::Base64)?)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
-    const TIME: i64 = 1_614_265_330;
-    const BODY: &[u8] = br#"{"test": 2432232314}"#;
-    const SIGNATURE: &str = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
-
-    fn secret() -> Secret {
-        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap()
-    }
-
-    #[test]
-    fn the_specification_s_vector_is_signed_alike() {
-        assert_eq!(secret().sign(ID, TIME, BODY), SIGNATURE);
-    }
-
-    #[test]
-    fn any_matching_entry_is_accepted_and_nothing_else() {
-        let header = format!("v1a,AAAA v1,AAAA {SIGNATURE}");
-        assert_eq!(secret().verify(ID, TIME, BODY, &header, TIME + TOLERANCE_S), Ok(()));
-        assert_eq!(secret().verify(ID, TIME, BODY, &header, TIME + TOLERANCE_S + 1), Err(Refused::Timestamp));
-        assert_eq!(secret().verify(ID, TIME, b"{}", &header, TIME), Err(Refused::Signature));
-        assert_eq!(secret().verify("other", TIME, BODY, &header, TIME), Err(Refused::Signature));
-        assert_eq!(secret().verify(ID, TIME + 1, BODY, &header, TIME), Err(Refused::Signature));
-    }
-
-    #[test]
-    fn a_secret_is_never_printed() {
-        assert_eq!(format!("{:?}", secret()), "Secret(…)");
-        assert_eq!(secret().expose().parse(), Ok(secret()));
-    }
-}
+mod tests;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use domain::signature::{Refused, Secret};
+use domain::signature::{self, Key, Refused};
 use domain::time::Timestamp;
 use serde::{Serialize, Serializer};
 
@@ -13,10 +13,10 @@ use crate::mood::Mood;
 /// So many rejections are kept; the count goes on.
 const KEPT_REJECTIONS: usize = 1_000;
 
-/// One endpoint: its secret, its mood, and everything that it received.
+/// One endpoint: its keys, its mood, and everything that it received.
 #[derive(Debug)]
 pub struct Account {
-    secret: Secret,
+    keys: Vec<Key>,
     mood: Mood,
     resets: u64,
     counts: Counts,
@@ -117,9 +117,9 @@ pub struct Signed<'a> {
 impl Account {
     /// An account that has received nothing and is well.
     #[must_use]
-    pub fn new(secret: Secret) -> Self {
+    pub fn new(keys: Vec<Key>) -> Self {
         Self {
-            secret,
+            keys,
             mood: Mood::Well,
             resets: 0,
             counts: Counts::default(),
@@ -129,9 +129,9 @@ impl Account {
         }
     }
 
-    /// Verifies with another secret from now on; keeps the counts.
-    pub fn replace_secret(&mut self, secret: Secret) {
-        self.secret = secret;
+    /// Verifies with these keys from now on, of which one is enough; keeps the counts.
+    pub fn replace_keys(&mut self, keys: Vec<Key>) {
+        self.keys = keys;
     }
 
     /// Answers in this mood from now on.
@@ -223,16 +223,17 @@ impl Account {
         self.counts.refused_by_mood += 1;
     }
 
-    /// Forgets everything but the secret.
+    /// Forgets everything but the keys.
     pub fn reset(&mut self) {
-        *self = Self { resets: self.resets + 1, ..Self::new(self.secret.clone()) };
+        *self = Self { resets: self.resets + 1, ..Self::new(std::mem::take(&mut self.keys)) };
     }
 
     fn verify<'a>(&self, signed: Signed<'a>, body: &[u8], now: Timestamp) -> Result<&'a str, Rejected> {
-        let (Some(id), Some(timestamp_s), Some(signature)) = (signed.id, signed.timestamp_s, signed.signature) else {
+        let (Some(id), Some(timestamp_s), Some(signatures)) = (signed.id, signed.timestamp_s, signed.signature) else {
             return Err(Rejected::Headers);
         };
-        match self.secret.verify(id, timestamp_s, body, signature, now.unix_seconds()) {
+        match signature::verify(&self.keys, signature::Signed { id, timestamp_s, signatures, body }, now.unix_seconds())
+        {
             Ok(()) => Ok(id),
             Err(Refused::Timestamp) => Err(Rejected::Timestamp),
             Err(Refused::Signature) => Err(Rejected::Signature),

@@ -1,4 +1,4 @@
-//! `PUT /accounts/{endpoint_id}` makes an account or replaces its secret; `GET /accounts` lists them.
+//! `PUT /accounts/{endpoint_id}` makes an account or replaces its keys; `GET /accounts` lists them.
 
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -8,16 +8,33 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use chassis::Problem;
 use chassis::problem::JsonBody;
-use domain::signature::Secret;
+use domain::signature::Key;
 use serde::{Deserialize, Serialize};
 
 use crate::Simulator;
 use crate::account::Account;
 use crate::mood::Mood;
 
+/// The keys that verify, `whsec_…` or `whpk_…`: one as `secret`, or several as `secrets`.
 #[derive(Deserialize)]
 pub(crate) struct NewAccount {
-    secret: String,
+    secret: Option<String>,
+    #[serde(default)]
+    secrets: Vec<String>,
+}
+
+impl NewAccount {
+    fn keys(self) -> Result<Vec<Key>, Problem> {
+        let named = |field: &str, text: &str| text.parse().map_err(|error| Problem::field(field, format!("{error}")));
+        match (self.secret, self.secrets.as_slice()) {
+            (Some(secret), []) => Ok(vec![named("secret", &secret)?]),
+            (None, [_, ..]) => {
+                self.secrets.iter().enumerate().map(|(n, text)| named(&format!("secrets[{n}]"), text)).collect()
+            }
+            (None, []) => Err(Problem::field("secret", "missing field `secret`")),
+            (Some(_), [_, ..]) => Err(Problem::field("secrets", "give secret or secrets, not both")),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -37,11 +54,11 @@ pub(crate) async fn put(
     Path(endpoint_id): Path<String>,
     JsonBody(new): JsonBody<NewAccount>,
 ) -> Result<StatusCode, Problem> {
-    let secret: Secret = new.secret.parse().map_err(|error| Problem::field("secret", format!("{error}")))?;
+    let keys = new.keys()?;
     match simulator.book().accounts.entry(endpoint_id) {
-        Entry::Occupied(mut account) => account.get_mut().replace_secret(secret),
+        Entry::Occupied(mut account) => account.get_mut().replace_keys(keys),
         Entry::Vacant(place) => {
-            place.insert(Account::new(secret));
+            place.insert(Account::new(keys));
         }
     }
     Ok(StatusCode::NO_CONTENT)

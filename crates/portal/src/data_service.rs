@@ -1,15 +1,19 @@
-//! data-service as the portal uses it: it makes the signing secrets, and seals what holds one.
+//! data-service as the portal uses it: it makes, keeps and shows the signing secrets, and seals what holds one.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use axum::body::Bytes;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chassis::Token;
 use domain::ids::EndpointId;
-use domain::signature::{NotASecret, Secret};
-use reqwest::StatusCode;
+use domain::signature::{Shown, Version};
+use reqwest::header::HeaderMap;
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use store::endpoints::SealedHeaders;
 use url::Url;
 
@@ -23,27 +27,34 @@ pub struct DataService {
     token: Token,
 }
 
-/// A secret in clear, to be shown once, and as it is to be stored.
+/// A secret as the merchant is shown it, once, and as it is to be stored.
 #[derive(Debug)]
 pub(crate) struct NewSecret {
-    pub(crate) secret: Secret,
+    pub(crate) key: Shown,
     pub(crate) ciphertext: Vec<u8>,
     pub(crate) key_id: String,
+}
+
+/// An answer that is the caller's: what they asked for, or what is wrong with it.
+pub(crate) struct Passed {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 /// data-service did not do its part.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
+    #[error("can't make a URL of data-service")]
+    Url(#[source] url::ParseError),
     #[error("can't reach data-service")]
     Reach(#[source] reqwest::Error),
     #[error("data-service answered {0}")]
     Status(StatusCode),
     #[error("can't read data-service's answer")]
     Read(#[source] reqwest::Error),
-    #[error("data-service's secret is none")]
-    Secret(#[source] NotASecret),
-    #[error("data-service can't be asked for {0}")]
-    Path(&'static str, #[source] url::ParseError),
+    #[error("data-service made a secret for {made} instead of {wanted}")]
+    OtherVersion { made: Version, wanted: Version },
     #[error("data-service's ciphertext is not base64")]
     Ciphertext(#[source] base64::DecodeError),
 }
@@ -87,7 +98,8 @@ struct ChangedHeaders {
 
 #[derive(Deserialize)]
 struct Made {
-    secret: String,
+    #[serde(flatten)]
+    key: Shown,
     ciphertext: String,
     key_id: String,
 }
@@ -98,15 +110,19 @@ impl DataService {
     /// # Errors
     /// If the URL can't have a path.
     pub fn new(client: reqwest::Client, url: &Url, token: Token) -> Result<Self, url::ParseError> {
-        let base = format!("{}/", url.as_str().trim_end_matches('/'));
-        Ok(Self { client, base: Url::parse(&base)?, token })
+        Ok(Self { client, base: Url::parse(&format!("{}/", url.as_str().trim_end_matches('/')))?, token })
     }
 
     /// Asks for a new secret.
-    pub(crate) async fn make_secret(&self) -> Result<NewSecret, Error> {
-        let made: Made = self.ask("internal/secrets", &()).await?;
+    pub(crate) async fn make_secret(&self, signature: Version) -> Result<NewSecret, Error> {
+        let path = format!("internal/secrets?signature={signature}");
+        let made: Made = read(self.ask(Method::POST, &path, |request| request).await?).await?;
+        // One that is older than v1a makes what it knows.
+        if made.key.version() != signature {
+            return Err(Error::OtherVersion { made: made.key.version(), wanted: signature });
+        }
         Ok(NewSecret {
-            secret: made.secret.parse().map_err(Error::Secret)?,
+            key: made.key,
             ciphertext: STANDARD.decode(made.ciphertext).map_err(Error::Ciphertext)?,
             key_id: made.key_id,
         })
@@ -114,12 +130,12 @@ impl DataService {
 
     /// Seals an answer that holds a secret.
     pub(crate) async fn seal_answer(&self, answer: &str) -> Result<Sealed, Error> {
-        self.ask("internal/sealed-answers", &Answer { answer: answer.to_owned() }).await
+        self.post("internal/sealed-answers", &Answer { answer: answer.to_owned() }).await
     }
 
     /// Opens a sealed answer.
     pub(crate) async fn open_answer(&self, sealed: &Sealed) -> Result<String, Error> {
-        let opened: Answer = self.ask("internal/sealed-answers/open", sealed).await?;
+        let opened: Answer = self.post("internal/sealed-answers/open", sealed).await?;
         Ok(opened.answer)
     }
 
@@ -133,7 +149,7 @@ impl DataService {
         let before = before
             .map(|before| Sealed { key_id: before.key_id.clone(), ciphertext: STANDARD.encode(&before.ciphertext) });
         let body = ChangeOfHeaders { endpoint_id, before, change: change.as_map() };
-        let changed: ChangedHeaders = self.ask("internal/sealed-headers", &body).await?;
+        let changed: ChangedHeaders = self.post("internal/sealed-headers", &body).await?;
         let stored = |sealed: Sealed| {
             let ciphertext = STANDARD.decode(sealed.ciphertext).map_err(Error::Ciphertext)?;
             Ok(SealedHeaders { key_id: sealed.key_id, ciphertext })
@@ -141,13 +157,60 @@ impl DataService {
         changed.sealed.map(stored).transpose()
     }
 
-    async fn ask<T: DeserializeOwned>(&self, path: &'static str, body: &impl Serialize) -> Result<T, Error> {
-        let url = self.base.join(path).map_err(|source| Error::Path(path, source))?;
-        let request = self.client.post(url).bearer_auth(self.token.expose()).json(body);
-        let response = request.send().await.map_err(Error::Reach)?;
-        if !response.status().is_success() {
-            return Err(Error::Status(response.status()));
-        }
-        response.json().await.map_err(Error::Read)
+    /// Has an endpoint sign like this from now on; if it does already, nothing is changed.
+    pub(crate) async fn sign_with(&self, endpoint_id: EndpointId, signature: Version) -> Result<Passed, Error> {
+        let path = format!("internal/endpoints/{endpoint_id}/secret/rotate");
+        let body = json!({"signature": signature, "unless_current": true});
+        passed(self.ask(Method::POST, &path, |request| request.json(&body)).await?).await
+    }
+
+    /// Passes a request on. What data-service says to its caller is the answer; what is between us and it is an error.
+    pub(crate) async fn pass(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Passed, Error> {
+        passed(self.ask(method, path, |request| request.headers(headers).body(body)).await?).await
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Error> {
+        read(self.ask(Method::POST, path, |request| request.json(body)).await?).await
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        with: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Result<reqwest::Response, Error> {
+        let url = self.base.join(path).map_err(Error::Url)?;
+        let request = with(self.client.request(method, url)).bearer_auth(self.token.expose());
+        request.send().await.map_err(Error::Reach)
+    }
+}
+
+async fn read<T: DeserializeOwned>(response: reqwest::Response) -> Result<T, Error> {
+    if !response.status().is_success() {
+        return Err(Error::Status(response.status()));
+    }
+    response.json().await.map_err(Error::Read)
+}
+
+async fn passed(response: reqwest::Response) -> Result<Passed, Error> {
+    let status = response.status();
+    let is_caller_s = status.is_client_error() && status != StatusCode::UNAUTHORIZED;
+    if !status.is_success() && !is_caller_s {
+        return Err(Error::Status(status));
+    }
+    let headers = response.headers().clone();
+    Ok(Passed { status, headers, body: response.bytes().await.map_err(Error::Read)? })
+}
+
+/// Its body holds a secret.
+impl fmt::Debug for Passed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Passed({})", self.status)
     }
 }

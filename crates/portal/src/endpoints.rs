@@ -1,6 +1,7 @@
 //! `GET`, `PATCH` and `DELETE /endpoints/{endpoint_id}`, and how an endpoint is shown.
 
 pub(crate) mod headers;
+pub(crate) mod secret;
 pub(crate) mod settings;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,8 @@ use axum::http::StatusCode;
 use chassis::JsonObject;
 use chassis::params::PathParam;
 use domain::ids::{EndpointId, MerchantId};
+use domain::ledger::Order;
+use domain::signature::Version;
 use domain::time::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use store::endpoints::{Headers, change_endpoint, delete_endpoint, find_endpoint};
@@ -37,6 +40,10 @@ pub(crate) struct Endpoint {
     event_types: Vec<String>,
     #[schema(value_type = Option<Vec<String>>)]
     schedule: Option<Waits>,
+    #[schema(value_type = OrderName)]
+    order: String,
+    #[schema(value_type = SignatureName)]
+    signature: Version,
     /// For a whole POST.
     timeout: String,
     /// Sent with each webhook; the values of some are shown as `***`.
@@ -66,6 +73,13 @@ pub(crate) struct Change {
     #[schema(value_type = Option<Vec<String>>)]
     schedule: Option<Option<Waits>>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = OrderName, required = false)]
+    order: Option<Order>,
+    /// Another one is a rotation: a secret is made, and the older ones sign for another day.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = SignatureName, required = false)]
+    signature: Option<Version>,
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = String, required = false)]
     timeout: Option<Timeout>,
     /// New values by name; null takes a header away, and one that is left out stays.
@@ -75,6 +89,43 @@ pub(crate) struct Change {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = NewState, required = false)]
     state: Option<NewState>,
+}
+
+/// [`Order`], for the document.
+#[derive(ToSchema)]
+#[schema(as = Order, rename_all = "snake_case")]
+#[expect(dead_code, reason = "it is only described")]
+pub(crate) enum OrderName {
+    /// As they come: none waits for another.
+    Any,
+    /// The events of one object in the order of its versions; other objects are not held up.
+    PerObject,
+    /// As `per_object`, but an event that is still to be sent gives way to a later one of its object.
+    LatestOnly,
+}
+
+/// [`Version`], for the document.
+#[derive(ToSchema)]
+#[schema(as = Signature, rename_all = "snake_case")]
+#[expect(dead_code, reason = "it is only described")]
+pub(crate) enum SignatureName {
+    /// HMAC-SHA256: whoever verifies could sign, too.
+    V1,
+    /// ed25519: whoever verifies holds the public key only.
+    V1a,
+}
+
+/// [`domain::signature::Shown`], for the document.
+#[derive(ToSchema)]
+#[schema(as = VerifyingKey)]
+#[expect(dead_code, reason = "it is only described")]
+pub(crate) struct KeyShape {
+    /// `whsec_…`, with `v1`: to be kept.
+    #[schema(required = false, nullable = false)]
+    secret: Option<String>,
+    /// `whpk_…`, with `v1a`.
+    #[schema(required = false, nullable = false)]
+    public_key: Option<String>,
 }
 
 /// The state that an endpoint is to have.
@@ -108,6 +159,8 @@ impl TryFrom<store::endpoints::Endpoint> for Endpoint {
             description: stored.description,
             event_types: stored.event_types,
             schedule: schedule.map_err(|error| Error::StoredSchedule(endpoint_id, error))?,
+            order: stored.order,
+            signature: stored.signature,
             timeout: Timeout::text(stored.timeout_ms),
             headers: masked(stored.headers.shown),
             state: stored.state,
@@ -146,6 +199,7 @@ pub(crate) async fn change(
     {
         return Err(Error::DisabledByOperator);
     }
+    let url = change.url.map(|url| url.allowed(&portal.egress)).transpose()?;
     let headers = match change.headers.is_empty() {
         true => None,
         false => {
@@ -154,11 +208,17 @@ pub(crate) async fn change(
         }
     };
     let changes_headers = headers.is_some();
+    // When all else is known to be right, and before it is stored: repeated after a failure in between, it changes
+    // nothing a second time.
+    if let Some(signature) = change.signature {
+        change_signature(&portal, endpoint_id, signature).await?;
+    }
     let change = store::endpoints::Change {
-        url: change.url.map(String::from),
+        url,
         description: change.description.map(|given| given.map(String::from)),
         event_types: change.event_types.map(Vec::from),
         schedule_ms: change.schedule.map(|given| given.map(Vec::from)),
+        order: change.order.map(Order::as_str),
         timeout_ms: change.timeout.map(i32::from),
         headers,
         disabled_reason: change.state.map(|state| state.disabled_reason(access)),
@@ -169,6 +229,12 @@ pub(crate) async fn change(
         Error::UnknownEndpoint(endpoint_id)
     })?;
     Ok(Json(changed.try_into()?))
+}
+
+/// Another signature needs another secret, so this is a rotation: the older secrets sign for another day.
+async fn change_signature(portal: &Portal, endpoint_id: EndpointId, signature: Version) -> Result<(), Error> {
+    let passed = portal.data_service.sign_with(endpoint_id, signature).await?;
+    if passed.status.is_success() { Ok(()) } else { Err(Error::Passed(passed.into())) }
 }
 
 /// Deletes an endpoint. It gets nothing new; what was on its way to it is parked, and stays to be seen.

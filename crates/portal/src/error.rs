@@ -3,13 +3,16 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use chassis::Problem;
+use chassis::egress::Refused;
 use chassis::error_chain::Chain;
 use domain::ids::{DeliveryId, EndpointId, EventId, MerchantId};
 use domain::schedule::NotASchedule;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::data_service::Passed;
 use crate::endpoints::headers::NotHeaders;
+use crate::endpoints::secret;
 
 /// Why a request is not done.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +43,8 @@ pub(crate) enum Error {
     UnknownDelivery(DeliveryId),
     #[error("there is no payment, event or delivery {0}")]
     UnknownId(String),
+    #[error(transparent)]
+    Url(#[from] Refused),
     #[error("{detail}")]
     Window { field: &'static str, detail: &'static str },
     #[error("the stored schedule of endpoint {0} can't be read")]
@@ -48,6 +53,8 @@ pub(crate) enum Error {
     Store(#[from] store::Error),
     #[error("data-service did not do its part")]
     DataService(#[from] crate::data_service::Error),
+    #[error("data-service refused what was asked")]
+    Passed(Box<Passed>),
 }
 
 /// Every code that a problem of this API can have.
@@ -83,6 +90,8 @@ pub(crate) enum Code {
     IdempotencyKeyReuse,
     /// 409: the operator has disabled the endpoint, and a merchant can't undo that.
     DisabledByOperator,
+    /// 409: as many secrets sign as may; wait until one expires.
+    TooManySecrets,
     /// 503: try again soon.
     Unavailable,
 }
@@ -105,6 +114,7 @@ impl Code {
             Self::MerchantExists => "merchant_exists",
             Self::IdempotencyKeyReuse => chassis::idempotency::REUSE,
             Self::DisabledByOperator => "disabled_by_operator",
+            Self::TooManySecrets => "too_many_secrets",
             Self::Unavailable => "unavailable",
         }
     }
@@ -129,14 +139,21 @@ impl From<&Error> for Problem {
             | Error::UnknownEvent(_)
             | Error::UnknownDelivery(_)
             | Error::UnknownId(_) => Self::not_found(error.to_string()),
+            Error::Url(refused) => Self::field("url", refused.to_string()),
             Error::Window { field, detail } => Self::field(field, *detail),
-            Error::StoredSchedule(..) | Error::Store(_) | Error::DataService(_) => Self::unavailable(),
+            Error::StoredSchedule(..) | Error::Store(_) | Error::DataService(_) | Error::Passed(_) => {
+                Self::unavailable()
+            }
         }
     }
 }
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
+        // Its answer is data-service's own.
+        if let Self::Passed(passed) = &self {
+            return secret::shown(passed);
+        }
         let problem = Problem::from(&self);
         if problem.status == StatusCode::SERVICE_UNAVAILABLE.as_u16() {
             tracing::error!("a request was answered with 503: {}", Chain(&self));

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use chassis::database::DatabaseFlags;
+use chassis::egress::EgressFlags;
 use chassis::flags::{Listen, ServiceFlags};
 use clap::Parser;
 use url::Url;
@@ -27,6 +28,9 @@ pub struct Flags {
     /// A file that holds the token which data-service knows the portal by.
     #[arg(long, env = "EVERHOOK_DATA_SERVICE_TOKEN_FILE")]
     pub data_service_token_file: PathBuf,
+    /// What an endpoint's URL may be; the same as at webhook-consumer.
+    #[command(flatten)]
+    pub egress: EgressFlags,
     /// Where the database is.
     #[command(flatten)]
     pub database: DatabaseFlags,

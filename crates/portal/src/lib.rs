@@ -1,6 +1,6 @@
 //! portal: the management API. It makes endpoints, and it answers from the ledger what became of every event.
 //!
-//! It holds no signing secret: one passes through once, on its way from data-service to whoever made the endpoint.
+//! It holds no key: signing secrets pass through, from data-service to whoever may see them.
 
 mod access;
 mod audit;
@@ -27,6 +27,7 @@ use std::sync::Arc;
 use axum::extract::Extension;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
+use chassis::egress::Policy;
 use chassis::{Problem, Token};
 use store::PgPool;
 use utoipa_axum::routes;
@@ -50,6 +51,8 @@ pub struct Portal {
     pub data_service: DataService,
     /// What merchants' tokens are signed with.
     pub token_keys: TokenKeys,
+    /// What an endpoint's URL may be.
+    pub egress: Policy,
 }
 
 /// All routes of the service. Each asks for a token; those that are not for merchants ask for the operator's.
@@ -66,6 +69,8 @@ pub fn router(portal: Portal, operator: Token) -> axum::Router {
         .routes(routes!(merchants::read))
         .routes(routes!(merchants::endpoints::list, merchants::endpoints::create))
         .routes(routes!(endpoints::read, endpoints::change, endpoints::delete))
+        .routes(routes!(endpoints::secret::read))
+        .routes(routes!(endpoints::secret::rotate))
         .routes(routes!(events::list))
         .routes(routes!(events::read))
         .routes(routes!(event_types::list))

@@ -93,7 +93,11 @@ fn problem() -> Response {
 /// Says of each operation which tokens open it, and that it may answer with a problem.
 fn for_tokens(document: &mut OpenApi, tokens: &[&str]) {
     for operation in document.paths.paths.values_mut().filter_map(|item| item.post.as_mut()) {
-        operation.parameters.get_or_insert_default().push(idempotency_key());
+        let parameters = operation.parameters.get_or_insert_default();
+        // Who remembers keys otherwise says so itself.
+        if !parameters.iter().any(|parameter| parameter.name == chassis::idempotency::HEADER) {
+            parameters.push(idempotency_key());
+        }
     }
     for operation in document.paths.paths.values_mut().flat_map(operations) {
         let requirement = |token: &&str| SecurityRequirement::new(*token, Vec::<String>::new());

@@ -127,7 +127,8 @@ impl Services<'_> {
             .flag("--operator-token-file", self.secrets.file(OPERATOR_TOKEN)?)
             .flag("--token-key-file", self.secrets.key_file("portal-token-key")?)
             .flag("--data-service-url", self.url(Door::DataService))
-            .flag("--data-service-token-file", self.secrets.file(PORTAL_TOKEN)?))
+            .flag("--data-service-token-file", self.secrets.file(PORTAL_TOKEN)?)
+            .reaching_loopback())
     }
 
     fn webhook_consumer(&self, port: u16) -> anyhow::Result<Arguments> {
@@ -143,7 +144,8 @@ impl Services<'_> {
             .flag("--topic", TOPIC)
             .flag("--advertised-url", format!("http://127.0.0.1:{port}"))
             // So short that a start does not wait for the look after the one that found no topic yet.
-            .flag("--reconcile-every", "1s"))
+            .flag("--reconcile-every", "1s")
+            .reaching_loopback())
     }
 
     fn cdc_relay(&self) -> anyhow::Result<Arguments> {
@@ -195,5 +197,10 @@ impl Arguments {
     fn flag(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.0.extend([name.into(), value.into()]);
         self
+    }
+
+    /// The receivers are on this machine, and without TLS.
+    fn reaching_loopback(self) -> Self {
+        self.flag("--allow-network", "127.0.0.0/8").flag("--allow-network", "::1").word("--allow-http")
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::ids::{EndpointId, MerchantId, SecretId};
+use domain::signature::Version;
 use domain::time::Timestamp;
 use sqlx::PgPool;
 use sqlx::types::Json;
@@ -31,6 +32,10 @@ pub struct Endpoint {
     pub event_types: Vec<String>,
     /// Waits before each attempt, in milliseconds; none is the default schedule.
     pub schedule_ms: Option<Vec<i64>>,
+    /// `any`, `per_object` or `latest_only`.
+    pub order: String,
+    /// What its current secret signs with.
+    pub signature: Version,
     /// For a whole POST.
     pub timeout_ms: i32,
     /// Headers of its own.
@@ -76,6 +81,10 @@ pub struct NewEndpoint {
     pub event_types: Vec<String>,
     /// None is the default schedule.
     pub schedule_ms: Option<Vec<i64>>,
+    /// `any`, `per_object` or `latest_only`.
+    pub order: &'static str,
+    /// What it signs with.
+    pub signature: Version,
     /// For a whole POST.
     pub timeout_ms: i32,
     /// Headers of its own.
@@ -101,6 +110,8 @@ impl NewEndpoint {
             description: self.description.clone(),
             event_types: self.event_types.clone(),
             schedule_ms: self.schedule_ms.clone(),
+            order: self.order.to_owned(),
+            signature: self.signature,
             timeout_ms: self.timeout_ms,
             headers: self.headers.clone(),
             state: "enabled".to_owned(),
@@ -121,6 +132,8 @@ pub struct Change {
     pub event_types: Option<Vec<String>>,
     /// `Some(None)` goes back to the default schedule.
     pub schedule_ms: Option<Option<Vec<i64>>>,
+    /// `any`, `per_object` or `latest_only`.
+    pub order: Option<&'static str>,
     /// For a whole POST.
     pub timeout_ms: Option<i32>,
     /// The headers that were seen, and those that take their place. If others are there by now, nothing is changed.
@@ -136,6 +149,8 @@ struct Row {
     description: Option<String>,
     event_types: Vec<String>,
     schedule_ms: Option<Vec<i64>>,
+    order: String,
+    signature: String,
     timeout_ms: i32,
     state: String,
     disabled_reason: Option<String>,
@@ -155,16 +170,16 @@ pub async fn insert_endpoint(pool: &PgPool, new: NewEndpoint, kept: Option<Kept<
         r#"
         with kept as (
             insert into idempotency_keys (key, fingerprint, status, response)
-            select $11::text, $12, $13, $14 where $11::text is not null
+            select $12::text, $13, $14, $15 where $12::text is not null
             returning key
         ), made as (
             insert into endpoints
-                (endpoint_id, merchant_id, url, description, event_types, schedule_ms, created_at, timeout_ms,
-                shown_headers, headers_key_id, headers_ciphertext)
-            select $1, $2, $3, $4, $5, $6, $10, $15, $16, $17, $18 from (select count(*) from kept) as first
+                (endpoint_id, merchant_id, url, description, event_types, schedule_ms, signature, created_at, timeout_ms,
+                shown_headers, headers_key_id, headers_ciphertext, delivery_order)
+            select $1, $2, $3, $4, $5, $6, $7, $11, $16, $17, $18, $19, $20 from (select count(*) from kept) as first
         )
-        insert into endpoint_secrets (secret_id, endpoint_id, key_id, ciphertext)
-        values ($7, $1, $8, $9)
+        insert into endpoint_secrets (secret_id, endpoint_id, signature, key_id, ciphertext)
+        values ($8, $1, $7, $9, $10)
         "#,
         new.endpoint_id.to_string(),
         new.merchant_id.to_string(),
@@ -172,6 +187,7 @@ pub async fn insert_endpoint(pool: &PgPool, new: NewEndpoint, kept: Option<Kept<
         new.description,
         &new.event_types,
         new.schedule_ms.as_deref(),
+        new.signature.as_str(),
         new.secret_id.to_string(),
         new.key_id,
         new.ciphertext,
@@ -184,6 +200,7 @@ pub async fn insert_endpoint(pool: &PgPool, new: NewEndpoint, kept: Option<Kept<
         Json(&new.headers.shown) as _,
         new.headers.sealed.as_ref().map(|sealed| &sealed.key_id),
         new.headers.sealed.as_ref().map(|sealed| &sealed.ciphertext),
+        new.order,
     )
     .execute(pool)
     .await
@@ -199,8 +216,9 @@ pub async fn find_endpoint(pool: &PgPool, endpoint_id: EndpointId) -> Result<Opt
     sqlx::query_as!(
         Row,
         r#"
-        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, timeout_ms, state, disabled_reason,
-            created_at, shown_headers as "shown_headers: Json<BTreeMap<String, Option<String>>>", headers_key_id, headers_ciphertext
+        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, delivery_order as "order", signature,
+            timeout_ms, state, disabled_reason, created_at,
+            shown_headers as "shown_headers: Json<BTreeMap<String, Option<String>>>", headers_key_id, headers_ciphertext
         from endpoints
         where endpoint_id = $1 and deleted_at is null
         "#,
@@ -226,8 +244,9 @@ pub async fn list_endpoints(
     sqlx::query_as!(
         Row,
         r#"
-        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, timeout_ms, state, disabled_reason,
-            created_at, shown_headers as "shown_headers: Json<BTreeMap<String, Option<String>>>", headers_key_id, headers_ciphertext
+        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, delivery_order as "order", signature,
+            timeout_ms, state, disabled_reason, created_at,
+            shown_headers as "shown_headers: Json<BTreeMap<String, Option<String>>>", headers_key_id, headers_ciphertext
         from endpoints
         where merchant_id = $1 and endpoint_id < $2 and deleted_at is null
         order by endpoint_id desc
@@ -298,6 +317,7 @@ pub async fn change_endpoint(
             description = case when $3 then $4 else description end,
             event_types = coalesce($5, event_types),
             schedule_ms = case when $6 then $7 else schedule_ms end,
+            delivery_order = coalesce($16, delivery_order),
             state = case when not $8 then state when $9::text is null then 'enabled' else 'disabled' end,
             disabled_reason = case when $8 then $9 else disabled_reason end,
             timeout_ms = coalesce($10, timeout_ms),
@@ -307,8 +327,9 @@ pub async fn change_endpoint(
             updated_at = clock_timestamp()
         where endpoint_id = $1 and deleted_at is null
             and (not $11 or headers_ciphertext is not distinct from $12)
-        returning endpoint_id, merchant_id, url, description, event_types, schedule_ms, timeout_ms, state, disabled_reason,
-            created_at, shown_headers as "shown_headers: Json<BTreeMap<String, Option<String>>>", headers_key_id, headers_ciphertext
+        returning endpoint_id, merchant_id, url, description, event_types, schedule_ms, delivery_order as "order", signature,
+            timeout_ms, state, disabled_reason, created_at,
+            shown_headers as "shown_headers: Json<BTreeMap<String, Option<String>>>", headers_key_id, headers_ciphertext
         "#,
         endpoint_id.to_string(),
         change.url,
@@ -325,6 +346,7 @@ pub async fn change_endpoint(
         Json(headers.map(|headers| &headers.shown)) as _,
         sealed.map(|sealed| &sealed.key_id),
         sealed.map(|sealed| &sealed.ciphertext),
+        change.order,
     )
     .fetch_optional(pool)
     .await
@@ -343,6 +365,8 @@ impl Row {
             description: self.description,
             event_types: self.event_types,
             schedule_ms: self.schedule_ms,
+            order: self.order,
+            signature: parsed(doing, &self.signature)?,
             timeout_ms: self.timeout_ms,
             headers: Headers {
                 shown: self.shown_headers.0,

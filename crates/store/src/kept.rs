@@ -78,7 +78,14 @@ impl InUse<'_> {
     /// Keeps the connection for the next statement if the last one succeeded; after anything else, the pool finds out
     /// whether the connection is still good.
     pub fn keep_after<T, E>(self, done: &Result<T, E>) {
-        if done.is_ok() && self.kept.may_keep {
+        if done.is_ok() {
+            self.keep();
+        }
+    }
+
+    /// Keeps the connection for the next statement: all that was done on it has succeeded, and no transaction is open.
+    pub fn keep(self) {
+        if self.kept.may_keep {
             self.kept.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.connection);
         }
     }

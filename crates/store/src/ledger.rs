@@ -10,16 +10,20 @@ use time::OffsetDateTime;
 
 mod events;
 mod open;
+mod order;
 mod overdue;
 mod parked;
 mod steps;
 mod sweep;
 
-pub use events::{Endpoint, Event, Object, Secret, endpoints_of, events};
-pub use open::{NewDelivery, Route, Routed, route, routed};
+pub use events::{Endpoint, Event, Object, Secret, endpoints_of, endpoints_on, events, events_on};
+pub use open::{NewDelivery, Route, Routed, route, route_on, routed};
+pub use order::{Line, is_followed, keep_lines, lock_lines, long_held, routed_along, unrouted_before};
 pub use overdue::{endpoints_with_parked, overdue, parked_at};
 pub use parked::{NewParkedRecord, park_record, recovered_events, resolve_recovered};
-pub use steps::{Guard, LoggedAttempt, Seen, StepRow, deliveries, write_steps};
+pub use steps::{
+    Exchange, Guard, LoggedAttempt, Seen, StepRow, deliveries, deliveries_on, write_steps, write_steps_on,
+};
 pub use sweep::{Sweep, advance_sweep, read_sweep, take_lease, unrouted};
 
 /// A moment as the database has it.

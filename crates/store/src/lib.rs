@@ -17,6 +17,7 @@ pub mod payload;
 pub mod payments;
 mod pool;
 pub mod schema;
+pub mod secrets;
 pub mod span;
 pub mod transaction;
 pub mod why;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use chassis::egress::EgressFlags;
 use chassis::flags::{Listen, ServiceFlags, duration, read_trimmed};
 use chassis::telemetry::LogFormat;
 use url::Url;
@@ -103,6 +104,8 @@ pub struct Serve {
     /// How often the reconciler looks for overdue work and at the registration.
     #[arg(long, env = "EVERHOOK_RECONCILE_EVERY", value_parser = duration, default_value = "5s")]
     pub reconcile_every: Duration,
+    #[command(flatten)]
+    pub egress: EgressFlags,
     #[command(flatten)]
     pub service: ServiceFlags,
 }

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chassis::backoff::Backoff;
 use chassis::error_chain::Chain;
 use domain::message;
-use domain::protocol::{Answer, Ask, Attempt, Later, Open, Opened, ParkedReason, ParkedRecord, Recorded};
+use domain::protocol::{Answer, Ask, Attempt, Exchange, Later, Open, Opened, ParkedReason, ParkedRecord, Recorded};
 use domain::time::Timestamp;
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -97,9 +97,9 @@ impl Deliverer {
         match answer.await? {
             Answer::Attempt(attempt) => Ok(self.make(vec![*attempt], Vec::new()).await),
             Answer::Later(later) => Ok(Left { later: vec![later], unrecorded: Vec::new() }),
-            Answer::Stop { why } => {
+            Answer::Stop { why, successors } => {
                 tracing::debug!(delivery.id = %delivery.delivery_id, claim = delivery.claim, ?why, "nothing to do for this claim");
-                Ok(Left::default())
+                Ok(Left { later: successors, unrecorded: Vec::new() })
             }
             Answer::Failed => Err(NotNow::DataService { what: "begin an attempt" }),
         }
@@ -147,20 +147,21 @@ impl Deliverer {
         while let Some((result, answer)) = done.next().await {
             match answer {
                 Some(back) => left.later.extend(back),
-                None => left.unrecorded.push(result),
+                None => left.unrecorded.push(for_the_journal(result)),
             }
         }
         left
     }
 
-    /// None if data-service did not take it within [`PATIENCE`].
-    async fn record_one(&self, result: &Recorded) -> Option<Option<Later>> {
+    /// What is to be come back to; none if data-service did not take the result within [`PATIENCE`].
+    async fn record_one(&self, result: &Recorded) -> Option<Vec<Later>> {
         let answer = until_answered("record a result", || async {
             Some(self.ledger.record(result.clone()).await).filter(|answer| !matches!(answer, Answer::Failed))
         });
         match answer.await {
-            Ok(Answer::Later(later)) => Some(Some(later)),
-            Ok(Answer::Stop { .. } | Answer::Attempt(_)) => Some(None),
+            Ok(Answer::Later(later)) => Some(vec![later]),
+            Ok(Answer::Stop { successors, .. }) => Some(successors),
+            Ok(Answer::Attempt(_)) => Some(Vec::new()),
             Ok(Answer::Failed) | Err(_) => None,
         }
     }
@@ -186,6 +187,12 @@ impl Deliverer {
         self.ledger.park(&record).await.map_err(NotNow::Park)?;
         Ok(Left::default())
     }
+}
+
+/// The result without the receiver's answer: those of a wide fan-out would be too much for one entry of the journal.
+fn for_the_journal(result: Recorded) -> Recorded {
+    let exchange = Exchange { response_headers: None, response_body: Vec::new(), ..result.exchange };
+    Recorded { exchange, ..result }
 }
 
 /// Asks again, ever more slowly, until there is an answer or [`PATIENCE`] is over.

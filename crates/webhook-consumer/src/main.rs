@@ -48,7 +48,7 @@ async fn serve(flags: Serve) -> anyhow::Result<()> {
     tracing::info!(config = ?flags, "webhook-consumer starts");
     let lifecycle = Lifecycle::on_signals().context("installing signal handlers")?;
     let ledger = ledger_client::LedgerClient::new(&flags, &lifecycle)?;
-    let door = post::Door::new()?;
+    let door = post::Door::new(flags.egress.policy()).context("setting up the door to the receivers")?;
     let deliverer = deliver::Deliverer::new(ledger.clone(), door, flags.wave);
     let endpoint = handlers::endpoint(deliverer, flags.identity_key()?.as_deref())?;
     let listener = chassis::server::bind(flags.listen).await?;

@@ -2,7 +2,7 @@
 
 use domain::event::EventFilter;
 use domain::ids::{AttemptId, DeliveryId};
-use domain::ledger::{self, Next, Reason};
+use domain::ledger::{self, Delivery, Next, Reason};
 use domain::protocol::{Attempt, Open};
 use std::time::Duration;
 use store::ledger::{Endpoint, Event, NewDelivery, Route};
@@ -12,12 +12,22 @@ use super::next;
 use crate::app::Core;
 use crate::compose;
 
-/// Matches the merchant's endpoints. The caller writes the row; if it is first, the attempts are begun.
+/// Who stands before an event's delivery at an endpoint.
+pub enum Before {
+    /// Those that it must not overtake.
+    Earlier(Vec<Delivery>),
+    /// A later event of the object is routed with it, and the endpoint wants the latest only.
+    Superseded,
+}
+
+/// Matches the merchant's endpoints. The caller writes the row; if it is first, the attempts are begun. `before` is
+/// asked for each.
 pub fn first_time(
     core: &Core,
     item: &Open,
     event: &Event,
     endpoints: &[Endpoint],
+    before: impl Fn(&Endpoint) -> Before,
 ) -> Result<(Route, Vec<Attempt>), compose::Error> {
     let mut deliveries = Vec::new();
     let mut attempts = Vec::new();
@@ -29,7 +39,10 @@ pub fn first_time(
             ledger::Endpoint { enabled: endpoint.enabled, has_secret: !secrets.is_empty(), schedule: &schedule };
         let lease_ms = next::lease_ms(core, endpoint);
         let lease = Duration::from_millis(lease_ms.unsigned_abs());
-        let step = ledger::open(&[], policy, lease);
+        let step = match before(endpoint) {
+            Before::Earlier(earlier) => ledger::open(&earlier, policy, lease),
+            Before::Superseded => ledger::open_superseded(),
+        };
         if let Next::Attempt { number } = step.next {
             attempts.push(Attempt {
                 delivery_id,
@@ -37,13 +50,16 @@ pub fn first_time(
                 attempt: number,
                 attempt_id: AttemptId::from_uuid(Uuid::now_v7()),
                 timeout_ms: u64::from(endpoint.timeout_ms.unsigned_abs()),
+                in_line: endpoint.order.is_in_line(),
                 request: compose::request(&core.keyring, event, endpoint, &secrets)?,
             });
         }
         deliveries.push(NewDelivery {
             delivery_id: delivery_id.to_string(),
             endpoint_id: endpoint.endpoint_id.clone(),
-            parked: step.reason.map(Reason::as_str),
+            state: step.delivery.state,
+            reason: step.reason.map(Reason::as_str),
+            in_line: endpoint.order.is_in_line().then(|| (event.object_id.clone(), event.object_version)),
             lease_ms,
         });
     }
@@ -59,7 +75,8 @@ pub fn first_time(
     Ok((route, attempts))
 }
 
-fn wants(endpoint: &Endpoint, event_type: &str) -> bool {
+/// Whether the endpoint wants events of this type.
+pub fn wants(endpoint: &Endpoint, event_type: &str) -> bool {
     endpoint.event_types.iter().any(|filter| match filter.parse::<EventFilter>() {
         Ok(filter) => filter.matches(event_type),
         Err(error) => {

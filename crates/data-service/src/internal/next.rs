@@ -15,10 +15,10 @@ use domain::schedule::Schedule;
 use domain::signature::Secret;
 use futures_util::future::join_all;
 use store::kept::KeptConnections;
-use store::ledger::{Endpoint, Event, Guard, LoggedAttempt, Seen, StepRow};
+use store::ledger::{Endpoint, Event, Exchange, Guard, LoggedAttempt, Seen, StepRow};
 use uuid::Uuid;
 
-use super::{firsts, in_time, millis, storable};
+use super::{firsts, in_time, millis, order, storable};
 use crate::app::{App, Core};
 use crate::compose;
 
@@ -67,13 +67,19 @@ pub async fn steps(core: &Core, items: &[Ask]) -> Result<Vec<Answer>, store::Err
         store::ledger::events(&core.fast, &event_ids).await?.into_iter().map(|e| (e.event_id.clone(), e)).collect();
 
     let mut rows = Vec::new();
+    let mut in_line = Vec::new();
     let mut may_be_forgotten = true;
     let mut answers = Vec::with_capacity(items.len());
     for ((item, id), first) in items.iter().zip(&ids).zip(firsts(items, |item| item.delivery_id)) {
         let Some(seen) = known.seen.get(id) else {
-            answers.push(Answer::Stop { why: Stop::Unknown });
+            answers.push(Answer::stop(Stop::Unknown));
             continue;
         };
+        if first && seen.in_line.is_some() {
+            in_line.push((answers.len(), item));
+            answers.push(Answer::Failed);
+            continue;
+        }
         // An endpoint or event that is gone takes its deliveries with it only by hand: ask again and be told.
         let (true, Some(endpoint), Some(event)) =
             (first, known.endpoints.get(&seen.endpoint_id), events.get(&seen.event_id))
@@ -89,7 +95,7 @@ pub async fn steps(core: &Core, items: &[Ask]) -> Result<Vec<Answer>, store::Err
         let before = as_delivery(seen, &item.invocation_id);
         let step = ledger::next(before, item.claim, due_in, policy, rand::random());
         // Composed before the attempt is begun: one that can't be made must not use up the schedule.
-        let answer = match answer(core, item, &step, event, endpoint, &secrets) {
+        let answer = match answer(core, item, &step, event, endpoint, &secrets, false) {
             Ok(answer) => answer,
             Err(error) => {
                 tracing::error!(event.id = event.event_id, error = %Chain(&error), "a webhook could not be composed");
@@ -106,29 +112,34 @@ pub async fn steps(core: &Core, items: &[Ask]) -> Result<Vec<Answer>, store::Err
             rows.push(step_row(seen, &step, begins, ended));
         }
     }
-    if rows.is_empty() {
-        return Ok(answers);
-    }
     let connections = if may_be_forgotten { &core.fast } else { &core.recording };
     let mut lost: HashSet<String> = rows.iter().map(|row| row.delivery_id.clone()).collect();
-    for written in store::ledger::write_steps(connections, rows).await? {
-        lost.remove(&written);
+    if !rows.is_empty() {
+        for written in store::ledger::write_steps(connections, rows).await? {
+            lost.remove(&written);
+        }
     }
     for (id, answer) in ids.iter().zip(&mut answers) {
         if lost.contains(id) {
             *answer = Answer::Failed;
         }
     }
+    let asked = join_all(in_line.iter().map(|(_, item)| order::next(core, item))).await;
+    for ((index, _), answer) in in_line.into_iter().zip(asked) {
+        answers[index] = answer;
+    }
     Ok(answers)
 }
 
-fn answer(
+/// The answer to a step, with the request if it begins an attempt.
+pub fn answer(
     core: &Core,
     item: &Ask,
     step: &Step,
     event: &Event,
     endpoint: &Endpoint,
     secrets: &[Secret],
+    in_line: bool,
 ) -> Result<Answer, compose::Error> {
     let Next::Attempt { number } = step.next else {
         return Ok(answer_without_attempt(item.delivery_id, item.claim, step.next));
@@ -139,6 +150,7 @@ fn answer(
         attempt: number,
         attempt_id: AttemptId::from_uuid(Uuid::now_v7()),
         timeout_ms: u64::from(endpoint.timeout_ms.unsigned_abs()),
+        in_line,
         request: compose::request(&core.keyring, event, endpoint, secrets)?,
     })))
 }
@@ -149,7 +161,7 @@ pub fn answer_without_attempt(delivery_id: domain::ids::DeliveryId, claim: u32, 
         Next::Wait(wait) => {
             Answer::Later(Later { delivery_id, claim, delay_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) })
         }
-        Next::Stop(why) => Answer::Stop { why },
+        Next::Stop(why) => Answer::stop(why),
         Next::Attempt { .. } => Answer::Failed,
     }
 }
@@ -210,7 +222,8 @@ pub fn step_row(seen: &Seen, step: &Step, begins: Option<(String, i64)>, ended: 
     }
 }
 
-fn closed(seen: &Seen, number: u32) -> LoggedAttempt {
+/// The attempt that a step closes because nobody knows what became of it.
+pub fn closed(seen: &Seen, number: u32) -> LoggedAttempt {
     LoggedAttempt {
         attempt_id: AttemptId::from_uuid(Uuid::now_v7()).to_string(),
         claim: seen.claim,
@@ -220,5 +233,6 @@ fn closed(seen: &Seen, number: u32) -> LoggedAttempt {
         outcome: "unknown".to_owned(),
         status: None,
         detail: Some("begun, and no result came; whoever made it has died or was cut off".to_owned()),
+        exchange: Exchange::default(),
     }
 }

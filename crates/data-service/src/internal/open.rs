@@ -12,8 +12,9 @@ use domain::protocol::{Answer, Ask, Later, Open, Opened};
 use futures_util::future::join_all;
 use store::ledger::{Endpoint, Event, Route, Routed};
 
-use super::first_time::first_time;
-use super::{firsts, in_time, next, storable};
+use super::first_time::{Before, first_time, wants};
+use super::order::OpenedInLine;
+use super::{firsts, in_time, next, order, storable};
 use crate::app::{App, Core};
 
 /// One answer for each item, in order.
@@ -50,6 +51,7 @@ async fn open(core: &Core, items: &[Open]) -> Result<Vec<Opened>, store::Error> 
     let endpoints = endpoints_of(core, &events).await?;
 
     let mut routes = Vec::new();
+    let mut in_line = Vec::new();
     let mut stages = Vec::with_capacity(items.len());
     for ((item, id), first) in items.iter().zip(&ids).zip(firsts(items, |item| item.event_id)) {
         stages.push(match events.get(id) {
@@ -58,7 +60,12 @@ async fn open(core: &Core, items: &[Open]) -> Result<Vec<Opened>, store::Error> 
             Some(event) if event.before_horizon => Stage::BeforeHorizon,
             Some(event) => {
                 let endpoints = endpoints.get(&event.merchant_id).map(Vec::as_slice).unwrap_or_default();
-                match first_time(core, item, event, endpoints) {
+                if endpoints.iter().any(|endpoint| endpoint.order.is_in_line() && wants(endpoint, &event.event_type)) {
+                    in_line.push((stages.len(), item, event, endpoints));
+                    stages.push(Stage::Answered(Opened::Failed));
+                    continue;
+                }
+                match first_time(core, item, event, endpoints, |_| Before::Earlier(Vec::new())) {
                     Ok((route, attempts)) => {
                         routes.push(route);
                         Stage::Routes(Opened::Deliveries { attempts, later: Vec::new() })
@@ -71,8 +78,24 @@ async fn open(core: &Core, items: &[Open]) -> Result<Vec<Opened>, store::Error> 
             }
         });
     }
-    let won = win(core, routes).await?;
-    answer(core, items, ids.into_iter().zip(stages), &won).await
+    let mut won = win(core, routes).await?;
+    let opened = join_all(in_line.iter().map(|(_, item, event, at)| order::open(core, item, event, at))).await;
+    for ((index, _, event, _), opened) in in_line.into_iter().zip(opened) {
+        match opened {
+            Ok(OpenedInLine { won: is_won, attempts }) => {
+                won.extend(is_won.then(|| event.event_id.clone()));
+                stages[index] = Stage::Routes(Opened::Deliveries { attempts, later: Vec::new() });
+            }
+            Err(error) => {
+                tracing::warn!(event.id = event.event_id, error = %Chain(&error), "an event in line could not be opened");
+            }
+        }
+    }
+    let in_order = |id: &String| {
+        let event = events.get(id)?;
+        endpoints.get(&event.merchant_id)?.iter().any(|endpoint| endpoint.order.is_in_line()).then_some(event)
+    };
+    answer(core, items, ids.into_iter().zip(stages), &won, in_order).await
 }
 
 /// The endpoints of the merchants whose events are to be routed.
@@ -101,11 +124,13 @@ async fn win(core: &Core, routes: Vec<Route>) -> Result<HashSet<String>, store::
 }
 
 /// Whoever did not route the event is answered by what is on the ledger.
-async fn answer(
+/// `in_order` gives an event whose merchant has an endpoint that wants order.
+async fn answer<'a>(
     core: &Core,
     items: &[Open],
     stages: impl Iterator<Item = (String, Stage)>,
     won: &HashSet<String>,
+    in_order: impl Fn(&String) -> Option<&'a Event>,
 ) -> Result<Vec<Opened>, store::Error> {
     let mut answers = Vec::with_capacity(items.len());
     let mut open = Vec::new();
@@ -135,6 +160,10 @@ async fn answer(
             // Somebody else's: a duplicate ends here.
             answers[index] = Opened::Deliveries { attempts: Vec::new(), later: Vec::new() };
             if routed.invocation_id == items[index].invocation_id {
+                if let Some(event) = in_order(&id) {
+                    let along = order::routed_along(core, event, &routed.invocation_id).await?;
+                    asks.extend(along.iter().flat_map(own_asks).map(|ask| (index, ask)));
+                }
                 asks.extend(own_asks(routed).into_iter().map(|ask| (index, ask)));
             }
         }
@@ -174,7 +203,7 @@ async fn again(core: &Core, asks: Vec<(usize, Ask)>, answers: &mut [Opened]) {
         match step {
             Answer::Attempt(attempt) => attempts.push(*attempt),
             Answer::Later(back) => later.push(back),
-            Answer::Stop { .. } => {}
+            Answer::Stop { successors, .. } => later.extend(successors),
             // Its siblings are begun: were the whole event asked for again, they would be taken for dead.
             Answer::Failed => later.push(Later {
                 delivery_id: ask.delivery_id,

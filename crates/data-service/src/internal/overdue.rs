@@ -12,7 +12,7 @@ use domain::ids::EventId;
 use domain::ledger::{self, Delivery, Next, Step};
 use domain::protocol::{Later, Overdue, OverdueQuery};
 
-use super::{millis, next, storable};
+use super::{millis, next, order, storable};
 use crate::app::{App, Core};
 use crate::compose;
 
@@ -38,8 +38,13 @@ async fn look(core: &Core, holder: &str) -> Result<Overdue, store::Error> {
     let overdue = store::ledger::overdue(pool, millis(patience.overdue), limit).await?;
     let resumable = resumable(core).await?;
     let more = full(events.len()) || full(overdue.len()) || full(resumable.len());
+    let held = store::ledger::long_held(pool, millis(patience.overdue), limit).await?;
+    let more = more || full(held.len());
     let mut deliveries = raise_claims(core, &overdue, ledger::take_over).await?;
-    deliveries.extend(raise_claims(core, &resumable, ledger::resume).await?);
+    deliveries.extend(resume(core, &resumable).await?);
+    for delivery_id in &held {
+        deliveries.extend(in_line(order::release(core, delivery_id).await));
+    }
     if !events.is_empty() || !deliveries.is_empty() {
         tracing::info!(events = events.len(), deliveries = deliveries.len(), more, "overdue work is sent anew");
     }
@@ -89,6 +94,29 @@ async fn resumable(core: &Core) -> Result<Vec<String>, store::Error> {
     let usable = endpoints.into_iter().filter(|endpoint| compose::has_secret(&core.keyring, endpoint));
     let usable: Vec<String> = usable.map(|endpoint| endpoint.endpoint_id).collect();
     store::ledger::parked_at(&core.rare, &usable, core.patience.sweep_limit).await
+}
+
+/// Resumes parked deliveries; those in line take their place again.
+async fn resume(core: &Core, ids: &[String]) -> Result<Vec<Later>, store::Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let seen = store::ledger::deliveries(&core.recording, ids).await?;
+    let (waiting, alone): (Vec<_>, Vec<_>) = seen.into_iter().partition(|seen| seen.in_line.is_some());
+    let alone: Vec<String> = alone.into_iter().map(|seen| seen.delivery_id).collect();
+    let mut resumed = raise_claims(core, &alone, ledger::resume).await?;
+    for seen in waiting {
+        resumed.extend(in_line(order::resume(core, &seen.delivery_id).await));
+    }
+    Ok(resumed)
+}
+
+/// One that can't be moved now is looked at again.
+fn in_line(moved: Result<Option<Later>, order::Error>) -> Option<Later> {
+    moved.unwrap_or_else(|error| {
+        tracing::warn!(error = %Chain(&error), "a delivery in line could not be moved");
+        None
+    })
 }
 
 /// Makes a new claim on each delivery for which `transition` has one. One that changed meanwhile is left alone.

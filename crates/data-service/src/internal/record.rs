@@ -9,11 +9,11 @@ use chassis::JsonBody;
 use chassis::error_chain::Chain;
 use domain::ledger::{self, State as DeliveryState, Stop};
 use domain::outcome::Outcome;
-use domain::protocol::{Answer, Recorded};
+use domain::protocol::{self, Answer, Recorded};
 use futures_util::future::join_all;
-use store::ledger::{Guard, LoggedAttempt, StepRow};
+use store::ledger::{Exchange, Guard, LoggedAttempt, StepRow};
 
-use super::{firsts, in_time, next, storable};
+use super::{firsts, in_time, next, order, storable};
 use crate::app::{App, Core};
 
 /// Why an endpoint was disabled that answered 410 or `webhook-delivery: disable`.
@@ -43,7 +43,12 @@ async fn record(core: &Core, items: &[Recorded]) -> Result<Vec<Answer>, store::E
     let to_read: Vec<String> = items
         .iter()
         .zip(&ids)
-        .filter(|(item, _)| !matches!(item.outcome, Outcome::Delivered { disable: false }))
+        .filter(|(item, _)| match item.outcome {
+            // What stands in line is read with its lock.
+            _ if item.in_line => item.outcome.disables_endpoint(),
+            Outcome::Delivered { disable } => disable,
+            Outcome::Gone | Outcome::Aborted | Outcome::Failed { .. } => true,
+        })
         .map(|(_, id)| id.clone())
         .collect();
     let known = match to_read.is_empty() {
@@ -53,11 +58,16 @@ async fn record(core: &Core, items: &[Recorded]) -> Result<Vec<Answer>, store::E
     disable_endpoints(core, items, known.as_ref()).await?;
 
     let mut rows = Vec::new();
+    let mut in_line = Vec::new();
     let mut answers = Vec::with_capacity(items.len());
     for ((item, id), first) in items.iter().zip(&ids).zip(firsts(items, |item| item.delivery_id)) {
         let (row, answer) = match (&item.outcome, first) {
             (_, false) => (None, Answer::Failed),
-            (Outcome::Delivered { .. }, true) => (Some(delivered(item)), Answer::Stop { why: Stop::Ended }),
+            _ if item.in_line => {
+                in_line.push((answers.len(), item));
+                (None, Answer::Failed)
+            }
+            (Outcome::Delivered { .. }, true) => (Some(delivered(item)), Answer::stop(Stop::Ended)),
             (_, true) => failed(item, id, known.as_ref()),
         };
         rows.extend(row);
@@ -72,9 +82,13 @@ async fn record(core: &Core, items: &[Recorded]) -> Result<Vec<Answer>, store::E
     for (id, answer) in ids.iter().zip(&mut answers) {
         match lost.get(id) {
             None => {}
-            Some(Guard::Any) => *answer = Answer::Stop { why: Stop::Unknown },
+            Some(Guard::Any) => *answer = Answer::stop(Stop::Unknown),
             Some(Guard::AsSeen { .. }) => *answer = Answer::Failed,
         }
+    }
+    let recorded = join_all(in_line.iter().map(|(_, item)| order::record(core, item))).await;
+    for ((index, _), answer) in in_line.into_iter().zip(recorded) {
+        answers[index] = answer;
     }
     Ok(answers)
 }
@@ -94,7 +108,8 @@ async fn disable_endpoints(core: &Core, items: &[Recorded], known: Option<&next:
     Ok(())
 }
 
-fn delivered(item: &Recorded) -> StepRow {
+/// The row of a 2xx.
+pub fn delivered(item: &Recorded) -> StepRow {
     StepRow {
         delivery_id: item.delivery_id.to_string(),
         guard: Guard::Any,
@@ -112,7 +127,7 @@ fn delivered(item: &Recorded) -> StepRow {
 
 fn failed(item: &Recorded, id: &str, known: Option<&next::Known>) -> (Option<StepRow>, Answer) {
     let Some(known) = known else { return (None, Answer::Failed) };
-    let Some(seen) = known.seen.get(id) else { return (None, Answer::Stop { why: Stop::Unknown }) };
+    let Some(seen) = known.seen.get(id) else { return (None, Answer::stop(Stop::Unknown)) };
     let Some(endpoint) = known.endpoints.get(&seen.endpoint_id) else { return (None, Answer::Failed) };
     let schedule = next::schedule(endpoint);
     // Whoever records has made the attempt, whatever invocation that is by now.
@@ -123,7 +138,8 @@ fn failed(item: &Recorded, id: &str, known: Option<&next::Known>) -> (Option<Ste
     (changed.then(|| next::step_row(seen, &step, None, vec![logged(item)])), answer)
 }
 
-fn logged(item: &Recorded) -> LoggedAttempt {
+/// The attempt as it goes into the log.
+pub fn logged(item: &Recorded) -> LoggedAttempt {
     let count = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
     LoggedAttempt {
         attempt_id: item.attempt_id.to_string(),
@@ -134,5 +150,17 @@ fn logged(item: &Recorded) -> LoggedAttempt {
         outcome: item.outcome.as_str().to_owned(),
         status: item.status.and_then(|status| i16::try_from(status).ok()),
         detail: item.detail.clone(),
+        exchange: exchange(&item.exchange),
+    }
+}
+
+fn exchange(seen: &protocol::Exchange) -> Exchange {
+    let ms = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+    Exchange {
+        address: seen.address.map(|address| address.to_string()),
+        connect_ms: seen.connect_ms.map(ms),
+        first_byte_ms: seen.first_byte_ms.map(ms),
+        response_headers: seen.response_headers.clone().map(storable),
+        response_body: (!seen.response_body.is_empty()).then(|| seen.response_body.clone()),
     }
 }

@@ -41,7 +41,15 @@ pub fn later(answer: Answer) -> Later {
 
 pub fn stop(answer: Answer) -> Stop {
     match answer {
-        Answer::Stop { why } => why,
+        Answer::Stop { why, successors } if successors.is_empty() => why,
+        other => panic!("this is no stop, or somebody was behind: {other:?}"),
+    }
+}
+
+/// Whoever was behind a delivery that has ended, and may go now.
+pub fn successors(answer: Answer) -> Vec<Later> {
+    match answer {
+        Answer::Stop { successors, .. } => successors,
         other => panic!("this is no stop: {other:?}"),
     }
 }

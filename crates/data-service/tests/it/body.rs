@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use time::OffsetDateTime;
 
-use crate::lab::{Lab, Payment, Wants, secret};
+use crate::lab::{Lab, Payment, Wants, secret, signed_by};
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -20,7 +20,8 @@ fn shown(attempt: &Attempt, payment: &Payment) -> Value {
     };
     let (id, timestamp) = (header("webhook-id"), header("webhook-timestamp").parse::<i64>().unwrap());
     let now = OffsetDateTime::now_utc().unix_timestamp();
-    secret().verify(id, timestamp, request.body.as_bytes(), header("webhook-signature"), now).unwrap();
+    assert!(signed_by(&[secret().key()], request));
+    assert!(now.abs_diff(timestamp) < 60, "{timestamp} is not now");
 
     let names: Vec<&str> = request.headers.iter().map(|(name, _)| name.as_str()).collect();
     let mut body: Value = serde_json::from_str(&request.body).unwrap();
@@ -105,28 +106,4 @@ async fn a_deleted_payment_without_a_snapshot_is_named_at_least(pool: PgPoolOpti
     lab.execute("update domain_events set snapshot = null").await;
     let attempt = lab.service.open_one(payment.event_id, "inv_1").await;
     insta::assert_json_snapshot!("deleted_without_snapshot", shown(&attempt, &payment));
-}
-
-/// During a rotation both secrets sign, the newest first.
-#[sqlx::test(migrations = "../../migrations")]
-async fn every_current_secret_signs(pool: PgPoolOptions, connect: PgConnectOptions) {
-    let (lab, payment) = start(pool, connect).await;
-    let newest = domain::signature::Secret::from_bytes(&[8; 24]).unwrap();
-    let sealed = crate::lab::keyring().seal(&newest, [1; 24]).unwrap();
-    sqlx::query(
-        "insert into endpoint_secrets (secret_id, endpoint_id, key_id, ciphertext)
-         select new_id('sec_', now() + interval '1 s'), endpoint_id, $1, $2 from endpoints",
-    )
-    .bind(sealed.key_id)
-    .bind(sealed.ciphertext)
-    .execute(&lab.database)
-    .await
-    .unwrap();
-    let request = lab.service.open_one(payment.event_id, "inv_1").await.request;
-    let header = |name: &str| request.headers.iter().find(|(known, _)| known == name).unwrap().1.clone();
-    let (id, timestamp) = (header("webhook-id"), header("webhook-timestamp").parse().unwrap());
-    let signatures = header("webhook-signature");
-    let first = newest.sign(&id, timestamp, request.body.as_bytes());
-    let second = secret().sign(&id, timestamp, request.body.as_bytes());
-    assert_eq!(signatures, format!("{first} {second}"));
 }

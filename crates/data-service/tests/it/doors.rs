@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use crate::lab::{Lab, Wants};
 use crate::service::{CONSUMER, PORTAL};
 
-const DOORS: [(&str, &str, &str); 7] = [
+const DOORS: [(&str, &str, &str); 9] = [
     ("GET", "/payload/pay_019a0b1c2d3e7f00a1b2c3d4e5f60718", CONSUMER),
     ("POST", "/internal/open", CONSUMER),
     ("POST", "/internal/next", CONSUMER),
@@ -15,6 +15,8 @@ const DOORS: [(&str, &str, &str); 7] = [
     ("POST", "/internal/parked-records", CONSUMER),
     ("POST", "/internal/overdue", CONSUMER),
     ("POST", "/internal/secrets", PORTAL),
+    ("GET", "/internal/endpoints/ep_019a0b1c2d3e7f00a1b2c3d4e5f60718/secret", PORTAL),
+    ("POST", "/internal/endpoints/ep_019a0b1c2d3e7f00a1b2c3d4e5f60718/secret/rotate", PORTAL),
 ];
 
 #[sqlx::test(migrations = "../../migrations")]

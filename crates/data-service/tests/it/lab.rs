@@ -4,7 +4,9 @@ use chassis::Lifecycle;
 use data_service::Keyring;
 use data_service::app::{App, Core, Patience, Pools};
 use domain::ids::EventId;
-use domain::signature::Secret;
+use domain::ledger::Order;
+use domain::signature::{self, Key, Secret};
+use domain::webhook::Request;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use std::time::Duration;
@@ -42,11 +44,12 @@ pub struct Wants {
     pub schedule_ms: Option<Vec<i64>>,
     pub has_secret: bool,
     pub enabled: bool,
+    pub order: Order,
 }
 
 impl Default for Wants {
     fn default() -> Self {
-        Self { event_types: &["*"], schedule_ms: None, has_secret: true, enabled: true }
+        Self { event_types: &["*"], schedule_ms: None, has_secret: true, enabled: true, order: Order::Any }
     }
 }
 
@@ -86,6 +89,26 @@ pub fn secret() -> Secret {
     Secret::from_bytes(&[7; 32]).unwrap()
 }
 
+/// A header of a request, which is there once.
+pub fn header<'a>(request: &'a Request, name: &str) -> &'a str {
+    let mut values = request.headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    let value = values.next().unwrap_or_else(|| panic!("there is no {name}: {:?}", request.headers));
+    assert!(values.next().is_none(), "{name} is there twice");
+    value
+}
+
+/// Whether a merchant with these keys accepts the request at the moment at which it was signed.
+pub fn signed_by(keys: &[Key], request: &Request) -> bool {
+    let timestamp_s = header(request, "webhook-timestamp").parse().unwrap();
+    let signed = signature::Signed {
+        id: header(request, "webhook-id"),
+        timestamp_s,
+        signatures: header(request, "webhook-signature"),
+        body: request.body.as_bytes(),
+    };
+    signature::verify(keys, signed, timestamp_s).is_ok()
+}
+
 impl Lab {
     pub async fn start(pool: PgPoolOptions, connect: PgConnectOptions) -> Self {
         Self::start_with(pool, connect, PATIENCE).await
@@ -100,6 +123,11 @@ impl Lab {
     /// A further process over the same database.
     pub async fn another(&self) -> Service {
         serve(&self.connect, self.patience).await
+    }
+
+    /// What a process is made of, for what it does by itself.
+    pub fn app(&self) -> App {
+        app(&self.connect, self.patience, &self.service.lifecycle)
     }
 
     /// Runs a statement that changes the world.
@@ -123,15 +151,17 @@ impl Lab {
     pub async fn endpoint(&self, merchant_id: &str, wants: Wants) -> String {
         let types: Vec<String> = wants.event_types.iter().map(|&text| text.to_owned()).collect();
         let endpoint_id: String = sqlx::query_scalar(
-            "insert into endpoints (endpoint_id, merchant_id, url, event_types, schedule_ms, state, disabled_reason)
+            "insert into endpoints
+                (endpoint_id, merchant_id, url, event_types, schedule_ms, state, disabled_reason, delivery_order)
              values (new_id('ep_', now()), $1, 'http://127.0.0.1:4001/webhooks/x', $2, $3,
-                case when $4 then 'enabled' else 'disabled' end, case when $4 then null else 'by the test' end)
+                case when $4 then 'enabled' else 'disabled' end, case when $4 then null else 'by the test' end, $5)
              returning endpoint_id",
         )
         .bind(merchant_id)
         .bind(types)
         .bind(wants.schedule_ms)
         .bind(wants.enabled)
+        .bind(wants.order.as_str())
         .fetch_one(&self.database)
         .await
         .unwrap();
@@ -141,7 +171,16 @@ impl Lab {
         endpoint_id
     }
 
+    /// The secret of every endpoint; what it had before goes on for an hour.
     pub async fn give_secret(&self, endpoint_id: &str) {
+        sqlx::query(
+            "update endpoint_secrets set expires_at = now() + interval '1 hour'
+             where endpoint_id = $1 and expires_at is null",
+        )
+        .bind(endpoint_id)
+        .execute(&self.database)
+        .await
+        .unwrap();
         let sealed = keyring().seal(&secret(), [9; 24]).unwrap();
         sqlx::query(
             "insert into endpoint_secrets (secret_id, endpoint_id, key_id, ciphertext)
@@ -250,12 +289,15 @@ impl Lab {
 }
 
 async fn serve(connect: &PgConnectOptions, patience: Patience) -> Service {
+    let lifecycle = Lifecycle::default();
+    let app = app(connect, patience, &lifecycle);
+    Service::start(lifecycle, app).await
+}
+
+fn app(connect: &PgConnectOptions, patience: Patience, lifecycle: &Lifecycle) -> App {
     let connect = connect.clone().options([("role", "everhook_data")]);
     let pools = Pools::share(10, |share, durability, statements| {
         Ok::<_, store::Error>(store::connect_with(connect.clone(), share, durability, statements))
     });
-    let core = Core::new(pools.unwrap(), keyring(), patience);
-    let lifecycle = Lifecycle::default();
-    let app = App::over(core, &lifecycle);
-    Service::start(lifecycle, app).await
+    App::over(Core::new(pools.unwrap(), keyring(), patience), lifecycle)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::ledger::Stop;
 use domain::outcome::{Failure, Outcome};
-use domain::protocol::{Answer, Attempt};
+use domain::protocol::{Answer, Attempt, Exchange, Recorded};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::answers::{attempt, attempts, is_about, later, stop};
@@ -267,4 +267,75 @@ async fn a_take_over_and_a_result_at_the_same_time_lose_nothing(pool: PgPoolOpti
     assert_eq!(lab.count(delivered).await, 15);
     assert_eq!(lab.count("select count(*) from deliveries where state = 'pending'").await, 15);
     assert_eq!(lab.count("select count(*) from attempts where outcome = 'delivered'").await, 15);
+}
+
+#[derive(Debug, PartialEq, sqlx::FromRow)]
+struct Seen {
+    address: Option<String>,
+    connect_ms: Option<i32>,
+    first_byte_ms: Option<i32>,
+    response_headers: Option<String>,
+    response_body: Option<Vec<u8>>,
+    /// Whether the next attempt is written down as due when it is due.
+    next_is_due: Option<bool>,
+}
+
+async fn seen(lab: &Lab) -> Vec<Seen> {
+    sqlx::query_as(
+        "select a.address, a.connect_ms, a.first_byte_ms, a.response_headers, a.response_body,
+            a.next_at = d.due_at as next_is_due
+         from attempts a join deliveries d using (delivery_id) order by a.number, a.recorded_at",
+    )
+    .fetch_all(&lab.database)
+    .await
+    .unwrap()
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn what_was_seen_of_an_attempt_is_logged_with_the_time_of_the_next(
+    pool: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let lab = Lab::start(pool, connect).await;
+    let first = begun(&lab).await;
+    let exchange = Exchange {
+        address: Some("2001:db8::7".parse().unwrap()),
+        connect_ms: Some(12),
+        first_byte_ms: Some(34),
+        response_headers: Some("content-type: text/html\nx: \0\n".to_owned()),
+        response_body: b"<h1>\0\xff".to_vec(),
+    };
+    let failed = Recorded { exchange, ..result(&first, FAILED) };
+    later(lab.service.record_all(&[failed]).await.remove(0));
+    let expected = Seen {
+        address: Some("2001:db8::7".to_owned()),
+        connect_ms: Some(12),
+        first_byte_ms: Some(34),
+        response_headers: Some("content-type: text/html\nx: \u{fffd}\n".to_owned()),
+        response_body: Some(b"<h1>\0\xff".to_vec()),
+        next_is_due: Some(true),
+    };
+    assert_eq!(seen(&lab).await, [expected]);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_record_of_an_older_consumer_is_logged_without_what_it_does_not_say(
+    pool: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let lab = Lab::start(pool, connect).await;
+    let first = begun(&lab).await;
+    let mut older = serde_json::to_value(result(&first, DELIVERED)).unwrap();
+    older.as_object_mut().unwrap().remove("exchange").unwrap();
+    let reply = lab.service.post("/internal/record", &[older]).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let nothing = Seen {
+        address: None,
+        connect_ms: None,
+        first_byte_ms: None,
+        response_headers: None,
+        response_body: None,
+        next_is_due: None,
+    };
+    assert_eq!(seen(&lab).await, [nothing]);
 }

@@ -2,12 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use domain::signature::Secret;
+use domain::signature::{Key, Secret, Version};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use crate::lab::{Lab, Wants, keyring};
+use crate::lab::{Lab, Wants, keyring, signed_by};
 use crate::service::{CONSUMER, PORTAL, Reply};
 
 async fn make(lab: &Lab) -> Reply {
@@ -24,8 +24,22 @@ async fn a_new_secret_comes_in_clear_and_as_a_ciphertext_that_opens(pool: PgPool
     let secret: Secret = text("secret").parse().unwrap();
     let ciphertext = STANDARD.decode(text("ciphertext")).unwrap();
     assert_eq!(secret.expose_bytes().len(), 32);
-    assert_eq!(keyring().open(&text("key_id"), &ciphertext).unwrap(), secret);
+    assert_eq!(keyring().open(Version::V1, &text("key_id"), &ciphertext).unwrap(), secret);
     assert!(!ciphertext.windows(8).any(|window| secret.expose_bytes().starts_with(window)));
+}
+
+/// Whoever made the endpoint gets what verifies; what signs was never outside.
+#[sqlx::test(migrations = "../../migrations")]
+async fn of_a_new_key_pair_only_the_public_half_comes_in_clear(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start(pool, connect).await;
+    let request = lab.service.request(Method::POST, "/internal/secrets?signature=v1a").bearer_auth(PORTAL);
+    let made = lab.service.send(request).await;
+    let text = |member: &str| made.body()[member].as_str().unwrap().to_owned();
+    assert!(made.body().get("secret").is_none(), "{}", made.text);
+    let opened = keyring().open(Version::V1a, &text("key_id"), &STANDARD.decode(text("ciphertext")).unwrap()).unwrap();
+    assert_eq!(opened.key().expose(), text("public_key"));
+    let unknown = lab.service.request(Method::POST, "/internal/secrets?signature=v2").bearer_auth(PORTAL);
+    insta::assert_json_snapshot!("no_such_signature", lab.service.send(unknown).await.shown());
 }
 
 /// What the portal stores signs what the merchant then verifies.
@@ -47,11 +61,8 @@ async fn what_was_made_signs(pool: PgPoolOptions, connect: PgConnectOptions) {
     .unwrap();
     let event_id = lab.payment(&merchant).await.event_id;
     let request = lab.service.open_one(event_id, "inv_1").await.request;
-    let header = |name: &str| request.headers.iter().find(|(known, _)| known == name).unwrap().1.clone();
-    let secret: Secret = made["secret"].as_str().unwrap().parse().unwrap();
-    let timestamp = header("webhook-timestamp").parse().unwrap();
-    let signature = header("webhook-signature");
-    secret.verify(&header("webhook-id"), timestamp, request.body.as_bytes(), &signature, timestamp).unwrap();
+    let key: Key = made["secret"].as_str().unwrap().parse().unwrap();
+    assert!(signed_by(&[key], &request));
 }
 
 /// Whoever has the consumer's token gets signatures, and never what signs.

@@ -5,7 +5,7 @@ use chassis::{Lifecycle, Token, server};
 use data_service::app::{App, router};
 use domain::ids::{AttemptId, DeliveryId, EventId};
 use domain::outcome::{Failure, Outcome};
-use domain::protocol::{Answer, Ask, Attempt, Later, Open, Opened, Overdue, OverdueQuery, Recorded};
+use domain::protocol::{Answer, Ask, Attempt, Exchange, Later, Open, Opened, Overdue, OverdueQuery, Recorded};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -158,10 +158,12 @@ pub fn result(attempt: &Attempt, outcome: Outcome) -> Recorded {
         claim: attempt.claim,
         attempt: attempt.attempt,
         attempt_id: attempt.attempt_id,
+        in_line: attempt.in_line,
         began_at: "2026-11-23T20:00:00Z".parse().unwrap(),
         duration_ms: 12,
         status,
         detail: None,
+        exchange: Exchange::default(),
         outcome,
     }
 }
@@ -177,6 +179,7 @@ pub fn strange_attempt(delivery_id: DeliveryId) -> Attempt {
         attempt: 1,
         attempt_id: "att_019a0b1c2d3e7f00a1b2c3d4e5f60718".parse::<AttemptId>().unwrap(),
         timeout_ms: 1,
+        in_line: false,
         request: domain::webhook::Request { url: String::new(), headers: Vec::new(), body: String::new() },
     }
 }

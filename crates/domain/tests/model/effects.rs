@@ -152,7 +152,7 @@ impl Protocol {
     }
 
     fn transaction<'a>(&'a self, world: &'a mut World, asker: Who) -> Transaction<'a> {
-        Transaction::new(&self.rules, self.is_ordered, world, asker)
+        Transaction::new(self, world, asker)
     }
 }
 

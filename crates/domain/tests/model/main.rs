@@ -27,12 +27,23 @@ fn ordered(mishaps: u8) -> Protocol {
     Protocol {
         rules: Rules::new(2),
         is_ordered: true,
+        is_latest: false,
         versions: 2,
         mishaps,
         kinds: Kind::ALL.to_vec(),
         has_sweep: true,
         properties: properties::always(),
     }
+}
+
+/// Two versions of which the latest only is wanted, with every kind of mishap.
+fn latest(mishaps: u8) -> Protocol {
+    Protocol { is_latest: true, ..ordered(mishaps) }
+}
+
+/// As [`latest`], but only workers and connections fail.
+fn latest_without_sweep(mishaps: u8) -> Protocol {
+    Protocol { is_latest: true, ..without_sweep(mishaps) }
 }
 
 /// As [`ordered`], but only workers and connections fail: what is left must need no sweep.
@@ -94,6 +105,18 @@ fn two_versions_in_order_survive_any_two_mishaps() {
 fn where_only_workers_fail_nobody_needs_the_sweep() {
     let examples = [Example::Exhausted, Example::Repeated, Example::Held];
     explore("two versions in order, three failures of workers, no sweep", without_sweep(3), &examples);
+}
+
+#[test]
+fn of_two_versions_the_latest_survives_any_two_mishaps() {
+    let examples = [Example::TakenOver, Example::Resumed, Example::Exhausted, Example::Held, Example::Superseded];
+    explore("two versions, the latest only, two mishaps", latest(2), &examples);
+}
+
+#[test]
+fn where_only_workers_fail_the_latest_needs_no_sweep() {
+    let examples = [Example::Held, Example::Superseded, Example::Repeated];
+    explore("two versions, the latest only, three failures of workers, no sweep", latest_without_sweep(3), &examples);
 }
 
 #[test]

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use stateright::{Checker, HasDiscoveries, Model};
 
 use crate::properties::{
-    ARRIVES_IN_ORDER, FINISHED, IN_ORDER, IN_TIME, KEPT, NO_STALE_END, NOT_TWICE, ONE_OWNER, SCHEDULED, SOMEBODY,
+    ARRIVES_IN_ORDER, FINISHED, IN_ORDER, IN_TIME, KEPT, LATEST, NO_STALE_END, NOT_TWICE, ONE_AT_A_TIME, ONE_OWNER,
+    SCHEDULED, SOMEBODY,
 };
 use crate::protocol::Protocol;
 use crate::rules::Bug;
-use crate::{alone, alone_and_once, ordered, with_cuts, without_sweep};
+use crate::{alone, alone_and_once, latest, ordered, with_cuts, without_sweep};
 
 fn breaks(bug: Bug, mut protocol: Protocol, rule: &'static str) {
     protocol.rules.bug = Some(bug);
@@ -88,4 +89,14 @@ fn an_attempt_during_another_s_lease_is_found() {
 #[test]
 fn an_attempt_before_it_is_due_is_found() {
     breaks(Bug::DueTimeIsIgnored, alone(1), IN_TIME);
+}
+
+#[test]
+fn a_version_that_takes_the_place_of_one_under_way_is_found() {
+    breaks(Bug::SupersedesWhatIsUnderWay, latest(1), ONE_AT_A_TIME);
+}
+
+#[test]
+fn a_latest_version_that_gives_way_is_found() {
+    breaks(Bug::TheLatestGivesWay, latest(1), LATEST);
 }

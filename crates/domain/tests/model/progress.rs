@@ -25,8 +25,8 @@ pub fn rank(world: &World) -> [i32; 10] {
         sum(|row| match row.state() {
             State::Pending => 0,
             State::Held => 1,
-            State::Superseded | State::Parked => 2,
-            State::Exhausted => 3,
+            State::Parked => 2,
+            State::Superseded | State::Exhausted => 3,
             State::Delivered => 4,
         }),
         sum(|row| (row.stored.attempts + row.stored.unknowns) as i32),

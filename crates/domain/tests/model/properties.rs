@@ -21,6 +21,9 @@ pub const SCHEDULED: &str = "no more attempts than scheduled, one for what died 
 pub const PROGRESS: &str = "each step that is no mishap brings the world on";
 pub const FINISHED: &str = "where nothing moves any more, all is delivered, exhausted, or parked for a true reason";
 
+pub const ONE_AT_A_TIME: &str = "no version begins while a POST of an earlier one is to arrive that nobody doubts";
+pub const LATEST: &str = "only what a later version follows is superseded, and only where that is wanted";
+
 /// What a scenario must show at least once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Example {
@@ -29,6 +32,7 @@ pub enum Example {
     Exhausted,
     Repeated,
     Held,
+    Superseded,
 }
 
 /// True in every world.
@@ -61,6 +65,13 @@ pub fn always() -> Vec<Property<Protocol>> {
                 attempts <= scheduled + 1 + u32::from(world.past[v].resumed)
             })
         }),
+        Property::always(ONE_AT_A_TIME, |_, world: &World| world.wrong != Some(Wrong::Overlapped)),
+        Property::always(LATEST, |protocol: &Protocol, world: &World| {
+            (0..protocol.versions).all(|v| {
+                let is_followed = world.ledger[v + 1..].iter().any(Option::is_some);
+                state(world, v) != Some(State::Superseded) || (protocol.is_latest && is_followed)
+            })
+        }),
         Property::always(ONE_ANSWER, |_, world: &World| world.wrong != Some(Wrong::Both)),
         Property::always(PROGRESS, |_, world: &World| world.wrong != Some(Wrong::NoProgress)),
         Property::always(FINISHED, |protocol: &Protocol, world: &World| {
@@ -80,7 +91,7 @@ pub fn one_owner() -> Property<Protocol> {
 }
 
 /// Must happen, or the model is empty.
-pub fn sometimes() -> [(Example, Property<Protocol>); 5] {
+pub fn sometimes() -> [(Example, Property<Protocol>); 6] {
     [
         (
             Example::TakenOver,
@@ -110,6 +121,12 @@ pub fn sometimes() -> [(Example, Property<Protocol>); 5] {
             Example::Held,
             Property::sometimes("a delivery is delivered after it was held", |_, world: &World| {
                 (0..2).any(|v| world.past[v].was_held && state(world, v) == Some(State::Delivered))
+            }),
+        ),
+        (
+            Example::Superseded,
+            Property::sometimes("a version is superseded and the later one delivered", |_, world: &World| {
+                state(world, 0) == Some(State::Superseded) && state(world, 1) == Some(State::Delivered)
             }),
         ),
     ]

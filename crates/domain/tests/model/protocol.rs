@@ -10,8 +10,10 @@ use crate::world::{Reply, World, Wrong};
 #[derive(Clone)]
 pub struct Protocol {
     pub rules: Rules,
-    /// `per_object`, or `any`.
+    /// `per_object` or `latest_only`, or `any`.
     pub is_ordered: bool,
+    /// `latest_only`.
+    pub is_latest: bool,
     /// One or two events of the object.
     pub versions: usize,
     /// How many mishaps there may be at most, and of which kinds.

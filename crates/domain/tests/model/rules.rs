@@ -37,6 +37,10 @@ pub enum Bug {
     LeaseIsIgnored,
     /// Next does not wait until the delivery is due.
     DueTimeIsIgnored,
+    /// A later version takes the place of one whose POST is under way.
+    SupersedesWhatIsUnderWay,
+    /// A version gives way although no later one is there.
+    TheLatestGivesWay,
 }
 
 /// `domain::ledger`, with at most one bug.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use domain::ledger::{Delivery, Next, State, Step};
+use domain::ledger::{self, Delivery, Next, State, Step};
 
+use crate::protocol::Protocol;
 use crate::rules::{Bug, Rules};
 use crate::world::{LEASE, Reply, Row, Target, Try, Who, World, Wrong};
 
@@ -20,22 +21,26 @@ pub struct Answer {
 pub struct Transaction<'a> {
     pub rules: &'a Rules,
     pub is_ordered: bool,
+    pub is_latest: bool,
     pub world: &'a mut World,
     pub asker: Who,
     is_durable: bool,
 }
 
 impl<'a> Transaction<'a> {
-    pub fn new(rules: &'a Rules, is_ordered: bool, world: &'a mut World, asker: Who) -> Self {
-        Self { rules, is_ordered, world, asker, is_durable: false }
+    pub fn new(protocol: &'a Protocol, world: &'a mut World, asker: Who) -> Self {
+        let Protocol { rules, is_ordered, is_latest, .. } = protocol;
+        Self { rules, is_ordered: *is_ordered, is_latest: *is_latest, world, asker, is_durable: false }
     }
 
     /// Open: routes the event and, where order is wanted, each earlier one that nobody has routed.
     pub fn open(mut self, version: usize) -> Answer {
         let lowest = if self.is_ordered { 0 } else { version };
+        let last = version;
         let mut answer = Answer::default();
-        for version in lowest..=version {
+        for version in lowest..=last {
             match self.world.ledger[version] {
+                None if self.is_latest && version < last => self.route_superseded(version),
                 None => self.route(version, &mut answer),
                 Some(row) if row.routed_by == self.asker => {
                     self.ask(Target { version, era: row.era, claim: 1 }, &mut answer);
@@ -65,6 +70,7 @@ impl<'a> Transaction<'a> {
             before = Delivery { attempts: trial.number, in_flight: Delivery::begun(LEASE).in_flight, ..before };
         }
         let step = self.rules.record(before, target.claim, trial.number, reply);
+        let step = self.gives_way(target.version, before, step);
         self.world.past[target.version].recorded |= reply == Reply::Ok;
         if reply != Reply::Ok && target.claim != row.stored.claim && step.delivery.state != row.state() {
             self.world.wrong = Some(Wrong::StaleEnd);
@@ -77,8 +83,17 @@ impl<'a> Transaction<'a> {
 
     /// The sweep raises a claim by a transition of the ledger's; answers what it sends.
     pub fn sweep(mut self, version: usize, transition: fn(Delivery) -> Option<Delivery>) -> Option<Target> {
+        let is_late = self.is_latest && self.world.ledger[version + 1..].iter().any(Option::is_some);
         let row = self.world.ledger[version].as_mut()?;
         let mut delivery = transition(row.seen_by(None))?;
+        if is_late && row.state() == State::Parked {
+            // A later one was routed while it was parked.
+            row.store(Delivery { state: State::Superseded, ..row.stored }, None);
+            row.reason = None;
+            self.is_durable = true;
+            self.commit();
+            return None;
+        }
         if self.rules.has(Bug::TakeOverKeepsTheClaim) {
             delivery.claim = row.stored.claim;
         }
@@ -98,7 +113,47 @@ impl<'a> Transaction<'a> {
         answer.left.pop()
     }
 
+    /// A later one is routed with it.
+    fn route_superseded(&mut self, version: usize) {
+        let stored = ledger::open_superseded().delivery;
+        let era = self.world.era;
+        self.is_durable = true;
+        self.world.ledger[version] =
+            Some(Row { stored, flight: None, reason: None, later: false, routed_by: self.asker, era });
+    }
+
+    /// Where the latest only is wanted, the earlier ones that wait give way.
+    fn make_way(&mut self, version: usize) {
+        if !self.is_latest {
+            return;
+        }
+        for row in self.world.ledger[..version].iter_mut().flatten() {
+            let superseded = match self.rules.has(Bug::SupersedesWhatIsUnderWay) {
+                true => ledger::supersede(Delivery { in_flight: None, ..row.seen_by(None) }),
+                false => ledger::supersede(row.seen_by(None)),
+            };
+            if let Some(superseded) = superseded {
+                row.store(superseded, None);
+                self.is_durable = true;
+            }
+        }
+    }
+
+    fn gives_way(&self, version: usize, before: Delivery, step: Step) -> Step {
+        if self.has_later(version) || (self.rules.has(Bug::TheLatestGivesWay) && self.is_latest) {
+            ledger::give_way(before, step)
+        } else {
+            step
+        }
+    }
+
+    /// Whether a later version is unfinished.
+    fn has_later(&self, version: usize) -> bool {
+        self.is_latest && self.world.ledger[version + 1..].iter().flatten().any(Row::is_unfinished)
+    }
+
     fn route(&mut self, version: usize, answer: &mut Answer) {
+        self.make_way(version);
         let earlier = self.earlier(version);
         let step = self.rules.open(&earlier, self.world.is_enabled);
         self.is_durable |= !self.rules.may_be_forgotten(&step);
@@ -120,9 +175,13 @@ impl<'a> Transaction<'a> {
     fn ask(&mut self, target: Target, answer: &mut Answer) {
         let Some(row) = self.world.row(target).copied() else { return };
         let before = row.seen_by(self.asker);
+        if before.state == State::Pending && before.claim == target.claim {
+            self.make_way(target.version);
+        }
         let earlier = self.earlier(target.version);
         let due_in = Duration::from_secs(if row.later { 5 } else { 0 });
         let step = self.rules.next(&earlier, before, target.claim, due_in, self.world.is_enabled);
+        let step = self.gives_way(target.version, before, step);
         self.world.past[target.version].doubts += u8::from(step.closed.is_some());
         if let Next::Attempt { .. } = step.next {
             self.begins(target.version);
@@ -178,6 +237,10 @@ impl<'a> Transaction<'a> {
     fn begins(&mut self, version: usize) {
         if self.is_ordered && !self.world.is_first(version) {
             self.world.wrong = Some(Wrong::Overtook);
+        }
+        let is_sure = |v: &usize| self.world.is_to_arrive(*v) && self.world.past[*v].doubts == 0;
+        if self.is_ordered && (0..version).any(|v| is_sure(&v)) {
+            self.world.wrong = Some(Wrong::Overlapped);
         }
     }
 

@@ -142,6 +142,7 @@ pub struct Past {
 pub enum Wrong {
     StaleEnd,
     Overtook,
+    Overlapped,
     OutOfOrder,
     TooEarly,
     NoProgress,
@@ -226,6 +227,16 @@ impl World {
                 Phase::Begun(trial) | Phase::Posted(trial, _) => is_it(*trial),
                 Phase::Ready | Phase::Deferred(..) | Phase::Answered(_) => false,
             })
+    }
+
+    /// Whether the POST of the last attempt that was begun is still to reach the merchant.
+    pub fn is_to_arrive(&self, version: usize) -> bool {
+        let Some(row) = self.ledger[version] else { return false };
+        let is_it = |trial: Try| {
+            (trial.target.version, trial.target.era, trial.number) == (version, row.era, row.stored.attempts)
+        };
+        self.zombies.iter().any(|zombie| zombie.reply.is_none() && is_it(zombie.trial))
+            || self.invocations.iter().any(|one| matches!(one.phase, Phase::Begun(trial) if is_it(trial)))
     }
 
     /// The earlier versions are all finished.

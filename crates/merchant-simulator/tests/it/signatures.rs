@@ -1,5 +1,6 @@
 //! What is accepted as signed, and what is not.
 
+use domain::signature::Version;
 use serde_json::{Value, json};
 
 use crate::{Lab, answer, secret, webhook};
@@ -56,6 +57,43 @@ async fn one_matching_signature_of_several_is_enough() {
     let good = request.headers()["webhook-signature"].to_str().unwrap().to_owned();
     request.headers_mut().insert("webhook-signature", format!("v1,AAAA {good}").parse().unwrap());
     assert_eq!(lab.client.execute(request).await.unwrap().status(), 200);
+}
+
+/// During a rotation the sender signs with both, and the merchant knows one or both.
+#[tokio::test]
+async fn one_matching_key_of_several_is_enough_for_v1_and_v1a() {
+    let pair = Version::V1a.secret([3; 32]);
+    let lab = Lab::with_account("ep_1", &secret(1)).await;
+    assert_eq!(lab.deliver("ep_1", &pair, "evt_1", &webhook(1, 1)).await.status, 401);
+    let keys = json!({"secrets": [secret(2).expose(), pair.key().expose()]});
+    assert_eq!(lab.put("accounts/ep_1", keys).await.status, 204);
+    for signs in [&pair, &secret(2)] {
+        assert_eq!(lab.deliver("ep_1", signs, "evt_1", &webhook(1, 1)).await.status, 200);
+    }
+    for stranger in [&secret(1), &Version::V1a.secret([4; 32])] {
+        assert_eq!(lab.deliver("ep_1", stranger, "evt_1", &webhook(1, 1)).await.status, 401);
+    }
+    assert_eq!(lab.put("accounts/ep_1", json!({"secret": pair.key().expose()})).await.status, 204);
+    assert_eq!(lab.deliver("ep_1", &pair, "evt_1", &webhook(1, 1)).await.status, 200);
+    assert_eq!(lab.deliver("ep_1", &secret(2), "evt_1", &webhook(1, 1)).await.status, 401);
+}
+
+#[tokio::test]
+async fn keys_that_are_none_are_named_and_not_repeated() {
+    let lab = Lab::with_account("ep_1", &secret(1)).await;
+    let private = Version::V1a.secret([3; 32]).expose();
+    let mut shown = Vec::new();
+    for body in [
+        json!({}),
+        json!({"secrets": []}),
+        json!({"secret": private}),
+        json!({"secrets": [secret(1).expose(), private]}),
+        json!({"secret": secret(1).expose(), "secrets": [secret(1).expose()]}),
+    ] {
+        shown.push(lab.put("accounts/ep_1", body).await.shown());
+    }
+    insta::assert_json_snapshot!("no_keys", shown);
+    assert_eq!(lab.deliver("ep_1", &secret(1), "evt_1", &webhook(1, 1)).await.status, 200);
 }
 
 #[tokio::test]

@@ -2,19 +2,27 @@
 
 use std::time::Duration;
 
+use chassis::egress::{Policy, Refused};
 use domain::event::EventFilter;
 use domain::schedule::{NotASchedule, Schedule};
 use domain::text::Text;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use url::Url;
 
 /// For people.
 pub(crate) type Description = Text<0, 10_000>;
 
 /// Where webhooks can be sent to.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
 pub(crate) struct EndpointUrl(Url);
+
+/// As it was understood. Nobody is given its text but by [`EndpointUrl::allowed`].
+impl Serialize for EndpointUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.as_str())
+    }
+}
 
 /// The text is no URL for webhooks.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +41,12 @@ pub(crate) enum NotAnEndpointUrl {
 
 impl EndpointUrl {
     const MOST: usize = 2_000;
+
+    /// Its text, if the policy allows what is known of it before anything is sent.
+    pub(crate) fn allowed(self, policy: &Policy) -> Result<String, Refused> {
+        policy.check_url(&self.0)?;
+        Ok(self.0.into())
+    }
 }
 
 impl TryFrom<String> for EndpointUrl {
@@ -55,12 +69,6 @@ impl TryFrom<String> for EndpointUrl {
             return Err(NotAnEndpointUrl::Fragment);
         }
         Ok(Self(url))
-    }
-}
-
-impl From<EndpointUrl> for String {
-    fn from(url: EndpointUrl) -> Self {
-        url.0.into()
     }
 }
 

@@ -8,6 +8,8 @@ use chassis::answer::Answer;
 use chassis::idempotency::IdempotencyKey;
 use chassis::params::{PathParam, QueryParams};
 use domain::ids::{EndpointId, MerchantId, SecretId};
+use domain::ledger::Order;
+use domain::signature::{Shown, Version};
 use serde::{Deserialize, Serialize};
 use store::endpoints::{Headers, MERCHANT_EXISTS, NewEndpoint, insert_endpoint, list_endpoints};
 use store::merchants::find_merchant;
@@ -19,7 +21,7 @@ use crate::access::Access;
 use crate::clock::now;
 use crate::endpoints::headers::HeaderChange;
 use crate::endpoints::settings::{Description, EndpointUrl, EventFilters, Timeout, Waits};
-use crate::endpoints::{Endpoint, changed_headers};
+use crate::endpoints::{Endpoint, KeyShape, OrderName, SignatureName, changed_headers};
 use crate::error::Error;
 use crate::idempotency::{Holds, Once};
 use crate::page::{Cursor, Limit, Page};
@@ -44,6 +46,12 @@ pub(crate) struct New {
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
     schedule: Option<Waits>,
+    #[serde(default)]
+    #[schema(value_type = OrderName, required = false, default = "any")]
+    order: Order,
+    #[serde(default)]
+    #[schema(value_type = SignatureName, required = false, default = "v1")]
+    signature: Version,
     /// For a whole POST, from `100ms` to `60s`.
     #[serde(default)]
     #[schema(value_type = Option<String>, default = "15s")]
@@ -54,14 +62,15 @@ pub(crate) struct New {
     headers: HeaderChange,
 }
 
-/// The endpoint with its secret, which is shown only here.
+/// The endpoint with what its merchant verifies with: the secret, or the public key.
 #[derive(Serialize, ToSchema)]
 #[schema(as = MadeEndpoint)]
 pub(crate) struct Made {
     #[serde(flatten)]
     endpoint: Endpoint,
-    /// `whsec_…`: verifies the signatures of the webhooks.
-    secret: String,
+    #[serde(flatten)]
+    #[schema(value_type = KeyShape)]
+    key: Shown,
 }
 
 /// Which endpoints.
@@ -95,7 +104,8 @@ pub(crate) async fn create(
     if let Some(first) = once.first_answer(&portal).await? {
         return Ok(first);
     }
-    let secret = portal.data_service.make_secret().await?;
+    let url = new.url.allowed(&portal.egress)?;
+    let secret = portal.data_service.make_secret(new.signature).await?;
     let endpoint_id = EndpointId::from_uuid(Uuid::now_v7());
     let headers = match new.headers.is_empty() {
         true => Headers::default(),
@@ -104,10 +114,12 @@ pub(crate) async fn create(
     let new = NewEndpoint {
         endpoint_id,
         merchant_id,
-        url: new.url.into(),
+        url,
         description: new.description.map(String::from),
         event_types: new.event_types.into(),
         schedule_ms: new.schedule.map(Vec::from),
+        order: new.order.as_str(),
+        signature: new.signature,
         timeout_ms: new.timeout.into(),
         headers,
         secret_id: SecretId::from_uuid(Uuid::now_v7()),
@@ -115,7 +127,7 @@ pub(crate) async fn create(
         ciphertext: secret.ciphertext,
         created_at: now(),
     };
-    let made = Made { endpoint: new.as_stored().try_into()?, secret: secret.secret.expose() };
+    let made = Made { endpoint: new.as_stored().try_into()?, key: secret.key };
     let prepared = once.prepare(&portal, StatusCode::CREATED, &made).await?;
     match insert_endpoint(&portal.pool, new, prepared.kept()).await {
         Err(error) if error.constraint() == Some(MERCHANT_EXISTS) => Err(Error::UnknownMerchant(merchant_id)),

@@ -39,6 +39,8 @@ const TABLE: &[(&str, &str, For)] = &[
     ("post", "/merchants/{merchant_id}/endpoints", For::Owner),
     ("get", "/endpoints/{endpoint_id}", For::Owner),
     ("patch", "/endpoints/{endpoint_id}", For::Owner),
+    ("get", "/endpoints/{endpoint_id}/secret", For::Owner),
+    ("post", "/endpoints/{endpoint_id}/secret/rotate", For::Owner),
     ("get", "/events/{event_id}", For::Owner),
     ("get", "/deliveries/{delivery_id}", For::Owner),
     ("get", "/deliveries/{delivery_id}/attempts", For::Owner),
@@ -111,7 +113,8 @@ async fn every_route_opens_to_whom_it_is_for(pool: PgPoolOptions, connect: PgCon
             }
             For::Owner => {
                 assert_eq!(statuses, (operator.status, 404), "{method} {path}: {own:?} {foreign:?}");
-                let unknown = lab.get(&path.replace("00000001", "0000000f").replace(&event_id, "evt_0")).await;
+                let path = path.replace("00000001", "0000000f").replace(&event_id, "evt_0");
+                let unknown = lab.ask("of-the-operator", method, &path, body.clone()).await;
                 assert_eq!(foreign.body["code"], unknown.body["code"], "it looks as if it did not exist");
             }
             For::OwnItems => {

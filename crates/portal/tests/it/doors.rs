@@ -12,7 +12,9 @@ use crate::{Lab, answer};
 #[sqlx::test(migrations = "../../migrations")]
 async fn only_the_operator_comes_in_and_health_is_open(pool: PgPoolOptions, connect: PgConnectOptions) {
     let lab = Lab::start(pool, connect).await;
-    for path in ["/merchants", "/audit", "/parked-records", "/hops", "/why/pay_1", "/endpoints/ep_1"] {
+    for path in
+        ["/merchants", "/audit", "/parked-records", "/hops", "/why/pay_1", "/endpoints/ep_1", "/endpoints/ep_1/secret"]
+    {
         let refused = answer(lab.client.get(format!("{}{path}", lab.url))).await;
         assert_eq!((refused.status, refused.content_type.as_str()), (401, "application/problem+json"), "{path}");
     }

@@ -1,5 +1,6 @@
 //! Making, listing and changing endpoints.
 
+use chassis::egress::EgressFlags;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
@@ -151,6 +152,24 @@ async fn bad_settings_name_their_field_and_change_nothing(pool: PgPoolOptions, c
     assert_eq!(lab.get(&path).await.body, before);
     let endpoints: i64 = sqlx::query_scalar("select count(*) from endpoints").fetch_one(&lab.database).await.unwrap();
     assert_eq!(endpoints, 1);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_url_that_nothing_would_be_sent_to_is_refused_at_once(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start_with(EgressFlags::default(), pool, connect).await.with_endpoint().await;
+    let path = format!("/endpoints/{ENDPOINT}");
+    let mut shown = Vec::new();
+    for url in
+        ["http://merchant.test/", "https://127.1/", "https://169.254.169.254/latest", "https://[::ffff:10.0.0.1]/"]
+    {
+        let made = lab.post(&of_merchant(), json!({"url": url})).await;
+        assert_eq!(made, lab.patch(&path, json!({"url": url})).await, "{url}");
+        shown.push((url, made.shown()));
+    }
+    insta::assert_json_snapshot!("endpoint_refused", shown);
+    let secrets: i64 =
+        sqlx::query_scalar("select count(*) from endpoint_secrets").fetch_one(&lab.database).await.unwrap();
+    assert_eq!(secrets, 0, "no secret is made for what is not made");
 }
 
 #[sqlx::test(migrations = "../../migrations")]

@@ -10,7 +10,11 @@ use crate::{Lab, SECRET};
 
 const OPERATOR: &str = "of-the-operator";
 
-/// Each POST, with a request and another one.
+/// The key goes on to data-service, which remembers it beside the secret that it made; `secret` and data-service's own
+/// tests try it.
+const PASSED_ON: &str = "/endpoints/{endpoint_id}/secret/rotate";
+
+/// Each other POST, with a request and another one.
 fn posts() -> Vec<(&'static str, Value, Value)> {
     vec![
         ("/merchants", json!({"name": "Bakery"}), json!({"name": "Café"})),
@@ -29,6 +33,7 @@ async fn every_post_is_done_once_for_each_key(pool: PgPoolOptions, connect: PgCo
         .iter()
         .filter(|(_, item)| item.get("post").is_some())
         .map(|(path, _)| path.as_str())
+        .filter(|path| *path != PASSED_ON)
         .collect();
     assert_eq!(documented, posts().iter().map(|(path, _, _)| *path).collect());
     for (path, body, other) in posts() {

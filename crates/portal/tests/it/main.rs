@@ -14,17 +14,18 @@ mod ledger;
 mod merchants;
 mod openapi;
 mod parked_records;
+mod played;
+mod secret;
 mod tokens;
 mod why;
 
 use std::time::Duration;
 
-use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
-use axum::{Json, Router};
+use axum::Router;
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chassis::client::{self, Limits};
+use chassis::egress::EgressFlags;
 use chassis::{Lifecycle, Token, server};
 use portal::{DataService, Portal, TokenKeys, router};
 use reqwest::Method;
@@ -69,26 +70,35 @@ impl Answer {
 
 impl Lab {
     async fn start(pool: PgPoolOptions, connect: PgConnectOptions) -> Self {
+        Self::start_with(to_loopback(), pool, connect).await
+    }
+
+    async fn start_with(egress: EgressFlags, pool: PgPoolOptions, connect: PgConnectOptions) -> Self {
         let lifecycle = Lifecycle::default();
-        let data_service = Router::new()
-            .route("/internal/secrets", post(make_secret))
-            .route("/internal/sealed-headers", post(seal_headers))
-            .route("/internal/sealed-answers", post(seal))
-            .route("/internal/sealed-answers/open", post(open));
-        let data_service = serve(&lifecycle, data_service).await;
+        let data_service = serve(&lifecycle, played::data_service()).await;
         let database = pool.connect_with(connect.clone()).await.unwrap();
         let connect = connect.options([("role", "everhook_portal")]);
         let pool = |statements| store::connect_with(connect.clone(), 3, Durability::Durable, statements);
-        let (any, lists) = (pool(Statements::Any), pool(Statements::Scans));
-        Self::with(lifecycle, database, any, lists, &data_service).await
+        let pools = (pool(Statements::Any), pool(Statements::Scans));
+        Self::with_egress(egress, lifecycle, database, pools, &data_service).await
     }
 
     async fn with(lifecycle: Lifecycle, database: PgPool, pool: PgPool, lists: PgPool, data_service: &str) -> Self {
+        Self::with_egress(to_loopback(), lifecycle, database, (pool, lists), data_service).await
+    }
+
+    async fn with_egress(
+        egress: EgressFlags,
+        lifecycle: Lifecycle,
+        database: PgPool,
+        (pool, lists): (PgPool, PgPool),
+        data_service: &str,
+    ) -> Self {
         let client = client::build(Limits { whole: Duration::from_secs(20), ..Limits::default() }).unwrap();
         let data_service =
             DataService::new(client.clone(), &data_service.parse().unwrap(), Token::new("of-the-portal")).unwrap();
         let token_keys = TokenKeys::from_text("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=").unwrap();
-        let portal = Portal { pool, lists, data_service, token_keys };
+        let portal = Portal { pool, lists, data_service, token_keys, egress: egress.policy() };
         let url = serve(&lifecycle, router(portal, Token::new("of-the-operator"))).await;
         Self { url, client, lifecycle, database }
     }
@@ -153,43 +163,16 @@ impl Drop for Lab {
     }
 }
 
+/// As on a machine for development.
+fn to_loopback() -> EgressFlags {
+    EgressFlags { allow_networks: vec!["127.0.0.0/8".parse().unwrap()], allow_http: true }
+}
+
 async fn serve(lifecycle: &Lifecycle, router: Router) -> String {
     let listener = server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     server::serve(lifecycle, listener, router);
     url
-}
-
-/// What data-service answers.
-async fn make_secret(headers: HeaderMap) -> Result<Json<Value>, StatusCode> {
-    match headers.get("authorization").and_then(|value| value.to_str().ok()) {
-        Some("Bearer of-the-portal") => {
-            Ok(Json(json!({"secret": SECRET, "ciphertext": "AAEC/w==", "key_id": "key-1"})))
-        }
-        _ => Err(StatusCode::UNAUTHORIZED),
-    }
-}
-
-/// Not a seal, but no clear text either.
-async fn seal(Json(body): Json<Value>) -> Json<Value> {
-    Json(json!({"key_id": "key-1", "ciphertext": STANDARD.encode(body["answer"].as_str().unwrap())}))
-}
-
-async fn open(Json(body): Json<Value>) -> Json<Value> {
-    let answer = STANDARD.decode(body["ciphertext"].as_str().unwrap()).unwrap();
-    Json(json!({"answer": String::from_utf8(answer).unwrap()}))
-}
-
-/// Keeps what it was asked in order, so that a test can see it.
-async fn seal_headers(Json(body): Json<Value>) -> Json<Value> {
-    let mut history = match body["before"]["ciphertext"].as_str() {
-        Some(before) => serde_json::from_slice::<Vec<Value>>(&STANDARD.decode(before).unwrap()).unwrap(),
-        None => Vec::new(),
-    };
-    history.push(body["change"].clone());
-    let sealed = json!({"key_id": "key-1", "ciphertext": STANDARD.encode(json!(history).to_string())});
-    let is_gone = body["change"].as_object().unwrap().values().all(Value::is_null);
-    Json(json!({"sealed": if is_gone { Value::Null } else { sealed }}))
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> Answer {

@@ -2,11 +2,15 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
 
 use anyhow::Context;
 use chassis::Lifecycle;
 use rustix::process::{Pid, Signal, kill_process};
+use sqlx::migrate::Migrator;
+use sqlx::postgres::PgSslMode;
+use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::sync::oneshot;
 
 use super::Setting;
@@ -26,6 +30,10 @@ pub struct Exec {
     /// Start this component only.
     #[arg(long, value_enum)]
     only: Option<Only>,
+    /// Run the migrations in this folder before the command: for work on the SQL, when no program can be built that
+    /// brings them.
+    #[arg(long, value_name = "FOLDER")]
+    migrations: Option<PathBuf>,
     /// The command and its arguments.
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
@@ -63,6 +71,9 @@ impl Exec {
         tokio::select! {
             started = stack.start_all() => started?,
             () = lifecycle.stopped() => return Ok(ExitCode::from(130)),
+        }
+        if let Some(folder) = &self.migrations {
+            migrate(stack, folder).await?;
         }
         let (program, arguments) = self.command.split_first().context("there is no command")?;
         let mut command = Command::new(program);
@@ -107,6 +118,14 @@ impl Exec {
         }
         Ok(environment)
     }
+}
+
+async fn migrate(stack: &Stack, folder: &Path) -> anyhow::Result<()> {
+    let migrator = Migrator::new(folder).await.with_context(|| format!("can't read {}", folder.display()))?;
+    let options = stack.superuser(SUPERUSER)?.ssl_mode(PgSslMode::Disable);
+    let mut connection = options.connect().await.context("can't connect to PostgreSQL")?;
+    migrator.run(&mut connection).await.with_context(|| format!("can't run the migrations in {}", folder.display()))?;
+    connection.close().await.context("can't disconnect from PostgreSQL")
 }
 
 /// As a shell has it: 128 and the signal for one that was killed.

@@ -2,6 +2,8 @@
 
 mod bad_records;
 mod consumer_killed;
+mod in_order;
+mod latest_only;
 mod relay_killed;
 mod wiped;
 
@@ -11,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use chassis::{Lifecycle, Token};
 use indicatif::ProgressBar;
+use reqwest::Method;
 use serde_json::Value;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
@@ -114,12 +117,24 @@ impl Lab {
 
     /// The portal's answer to the operator.
     async fn portal(&self, path: &str) -> Value {
+        self.ask_portal(Method::GET, path, None).await
+    }
+
+    /// Changes something at the portal.
+    async fn operate(&self, path: &str, change: Value) -> Value {
+        self.ask_portal(Method::PATCH, path, Some(change)).await
+    }
+
+    async fn ask_portal(&self, method: Method, path: &str, body: Option<Value>) -> Value {
         let token = Token::from_file(&self.stack.secrets().file("operator-token").unwrap()).unwrap();
         let client = chassis::client::build(chassis::client::Limits::default()).unwrap();
-        let url = self.url(Door::Portal).join(path).unwrap();
-        let response = client.get(url).bearer_auth(token.expose()).send().await.unwrap();
-        assert!(response.status().is_success(), "GET {path}: {}", response.status());
-        response.json().await.unwrap()
+        let request = client.request(method.clone(), self.url(Door::Portal).join(path).unwrap());
+        let request = body.iter().fold(request, reqwest::RequestBuilder::json);
+        let response = request.bearer_auth(token.expose()).send().await.unwrap();
+        let status = response.status();
+        let text = response.text().await.unwrap();
+        assert!(status.is_success(), "{method} {path}: {status} {text}");
+        serde_json::from_str(&text).unwrap()
     }
 
     async fn stop(self) {

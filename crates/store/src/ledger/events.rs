@@ -1,6 +1,8 @@
 //! What a webhook is made of: the event, the object as it is now, the endpoints and their secrets.
 
+use domain::ledger::Order;
 use domain::payment::{Payment, Status};
+use sqlx::PgConnection;
 
 use super::{Moment, bounds};
 use crate::Error;
@@ -62,7 +64,9 @@ pub struct Endpoint {
     pub headers: Option<SealedHeaders>,
     /// Whether it is enabled.
     pub enabled: bool,
-    /// Newest first.
+    /// In which order it wants its events.
+    pub order: Order,
+    /// Newest first: the current one, and during a rotation the older ones that sign, too.
     pub secrets: Vec<Secret>,
 }
 
@@ -71,6 +75,8 @@ pub struct Endpoint {
 pub struct Secret {
     /// Its id.
     pub secret_id: String,
+    /// What it signs with, as `domain::signature::Version` writes it.
+    pub signature: String,
     /// Which key encrypted it.
     pub key_id: String,
     /// Nonce and ciphertext.
@@ -82,9 +88,19 @@ pub struct Secret {
 /// # Errors
 /// If the statement fails.
 pub async fn events(connections: &KeptConnections, event_ids: &[String]) -> Result<Vec<Event>, Error> {
-    let (lowest, highest) = bounds(event_ids);
     let mut connection = connections.take().await?;
-    let done = sqlx::query!(
+    let done = events_on(&mut connection, event_ids).await;
+    connection.keep_after(&done);
+    done
+}
+
+/// As [`events`], on a connection that may be in a transaction.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn events_on(connection: &mut PgConnection, event_ids: &[String]) -> Result<Vec<Event>, Error> {
+    let (lowest, highest) = bounds(event_ids);
+    let rows = sqlx::query!(
         r#"
         select e.event_id as "event_id!", e.event_type as "event_type!", e.object_id as "object_id!",
             e.object_version as "object_version!", e.merchant_id as "merchant_id!", e.occurred_at as "occurred_at!",
@@ -102,10 +118,9 @@ pub async fn events(connections: &KeptConnections, event_ids: &[String]) -> Resu
         lowest,
         highest,
     )
-    .fetch_all(&mut *connection)
-    .await;
-    connection.keep_after(&done);
-    let rows = done.map_err(Error::doing("reading events with their objects"))?;
+    .fetch_all(connection)
+    .await
+    .map_err(Error::doing("reading events with their objects"))?;
     let events = rows.into_iter().map(|row| {
         let found = (
             (row.payment_id, row.owner_id, row.currency, row.status),
@@ -158,26 +173,40 @@ pub async fn endpoints_of(
     endpoint_ids: &[String],
 ) -> Result<Vec<Endpoint>, Error> {
     let mut connection = connections.take().await?;
-    let done = sqlx::query!(
+    let done = endpoints_on(&mut connection, merchant_ids, endpoint_ids).await;
+    connection.keep_after(&done);
+    done
+}
+
+/// As [`endpoints_of`], on a connection that may be in a transaction.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn endpoints_on(
+    connection: &mut PgConnection,
+    merchant_ids: &[String],
+    endpoint_ids: &[String],
+) -> Result<Vec<Endpoint>, Error> {
+    let rows = sqlx::query!(
         r#"
         select p.endpoint_id as "endpoint_id!", p.merchant_id as "merchant_id!", p.url as "url!",
             p.event_types as "event_types!", p.schedule_ms as "schedule_ms?", p.timeout_ms as "timeout_ms!",
-            p.state = 'enabled' as "enabled!", p.headers_key_id as "headers_key_id?",
+            p.state = 'enabled' as "enabled!", p.delivery_order as "order!", p.headers_key_id as "headers_key_id?",
             p.headers_ciphertext as "headers_ciphertext?",
-            s.secret_id as "secret_id?", s.key_id as "key_id?", s.ciphertext as "ciphertext?"
+            s.secret_id as "secret_id?", s.signature as "signature?", s.key_id as "key_id?",
+            s.ciphertext as "ciphertext?"
         from endpoints p
         left join endpoint_secrets s
             on s.endpoint_id = p.endpoint_id and (s.expires_at is null or s.expires_at > clock_timestamp())
         where (p.merchant_id = any($1) and p.deleted_at is null) or p.endpoint_id = any($2)
-        order by p.endpoint_id, s.secret_id desc
+        order by p.endpoint_id, (s.expires_at is null) desc, s.created_at desc, s.secret_id desc
         "#,
         merchant_ids,
         endpoint_ids,
     )
-    .fetch_all(&mut *connection)
-    .await;
-    connection.keep_after(&done);
-    let rows = done.map_err(Error::doing("reading endpoints with their secrets"))?;
+    .fetch_all(connection)
+    .await
+    .map_err(Error::doing("reading endpoints with their secrets"))?;
     let mut endpoints: Vec<Endpoint> = Vec::new();
     for row in rows {
         if endpoints.last().is_none_or(|last| last.endpoint_id != row.endpoint_id) {
@@ -193,14 +222,23 @@ pub async fn endpoints_of(
                     .zip(row.headers_ciphertext)
                     .map(|(key_id, ciphertext)| SealedHeaders { key_id, ciphertext }),
                 enabled: row.enabled,
+                order: order(&row.order)?,
                 secrets: Vec::new(),
             });
         }
-        if let (Some(endpoint), Some(secret_id), Some(key_id), Some(ciphertext)) =
-            (endpoints.last_mut(), row.secret_id, row.key_id, row.ciphertext)
+        if let (Some(endpoint), Some(secret_id), Some(signature), Some(key_id), Some(ciphertext)) =
+            (endpoints.last_mut(), row.secret_id, row.signature, row.key_id, row.ciphertext)
         {
-            endpoint.secrets.push(Secret { secret_id, key_id, ciphertext });
+            endpoint.secrets.push(Secret { secret_id, signature, key_id, ciphertext });
         }
     }
     Ok(endpoints)
+}
+
+/// The column has a check constraint, so an unknown word means that this program is older than the schema.
+fn order(word: &str) -> Result<Order, Error> {
+    Order::from_word(word).ok_or_else(|| Error {
+        doing: "reading an endpoint's order; this program is older than the schema",
+        source: sqlx::Error::Decode(word.to_owned().into()),
+    })
 }

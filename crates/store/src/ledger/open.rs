@@ -1,5 +1,8 @@
 //! Routing: the row of an event and the rows of its deliveries, in one statement.
 
+use domain::ledger::State;
+use sqlx::PgConnection;
+
 use super::{Moment, bounds};
 use crate::Error;
 use crate::kept::KeptConnections;
@@ -30,8 +33,12 @@ pub struct NewDelivery {
     pub delivery_id: String,
     /// Where to.
     pub endpoint_id: String,
-    /// `pending` with its first attempt begun, or `parked` for this reason.
-    pub parked: Option<&'static str>,
+    /// `pending` with its first attempt begun, `held`, `parked` or `superseded`.
+    pub state: State,
+    /// Why it is parked.
+    pub reason: Option<&'static str>,
+    /// The object and its version, where the endpoint wants order.
+    pub in_line: Option<(String, i64)>,
     /// How long its first attempt may be under way, in milliseconds.
     pub lease_ms: i64,
 }
@@ -76,15 +83,25 @@ pub async fn routed(connections: &KeptConnections, event_ids: &[String]) -> Resu
 ///
 /// # Errors
 /// If the statement fails; then nothing is stored.
-pub async fn route(connections: &KeptConnections, mut routes: Vec<Route>) -> Result<Vec<String>, Error> {
+pub async fn route(connections: &KeptConnections, routes: Vec<Route>) -> Result<Vec<String>, Error> {
+    let mut connection = connections.take().await?;
+    let done = route_on(&mut connection, routes).await;
+    connection.keep_after(&done);
+    done
+}
+
+/// As [`route`], on a connection that may be in a transaction.
+///
+/// # Errors
+/// If the statement fails; then nothing is stored.
+pub async fn route_on(connection: &mut PgConnection, mut routes: Vec<Route>) -> Result<Vec<String>, Error> {
     routes.sort_unstable_by(|a, b| a.event_id.cmp(&b.event_id));
     let column = |of: fn(&Route) -> String| routes.iter().map(of).collect::<Vec<_>>();
     let moments = |of: fn(&Route) -> Option<Moment>| routes.iter().map(of).collect::<Vec<_>>();
     let made: Vec<(&Route, &NewDelivery)> =
         routes.iter().flat_map(|route| route.deliveries.iter().map(move |delivery| (route, delivery))).collect();
     let made_column = |of: fn(&Route, &NewDelivery) -> String| made.iter().map(|(r, d)| of(r, d)).collect::<Vec<_>>();
-    let mut connection = connections.take().await?;
-    let done = sqlx::query_scalar!(
+    sqlx::query_scalar!(
         r#"
         with won as (
             insert into routed_events
@@ -98,15 +115,17 @@ pub async fn route(connections: &KeptConnections, mut routes: Vec<Route>) -> Res
             returning event_id, invocation_id
         ), made as (
             insert into deliveries
-                (delivery_id, event_id, endpoint_id, state, reason, claim, attempts, due_at, owner, begun_at, lease_until)
-            select new.delivery_id, new.event_id, new.endpoint_id,
-                case when new.parked is null then 'pending' else 'parked' end, new.parked, 1,
-                case when new.parked is null then 1 else 0 end, clock_timestamp(),
-                case when new.parked is null then won.invocation_id end,
-                case when new.parked is null then clock_timestamp() end,
-                case when new.parked is null then clock_timestamp() + new.lease_ms * interval '1 ms' end
-            from unnest($8::text[], $9::text[], $10::text[], $11::text[], $12::bigint[])
-                as new (event_id, delivery_id, endpoint_id, parked, lease_ms)
+                (delivery_id, event_id, endpoint_id, state, reason, claim, attempts, due_at, owner, begun_at, lease_until,
+                    object_id, object_version, ended_at)
+            select new.delivery_id, new.event_id, new.endpoint_id, new.state, new.reason, 1,
+                case when new.state = 'pending' then 1 else 0 end, clock_timestamp(),
+                case when new.state = 'pending' then won.invocation_id end,
+                case when new.state = 'pending' then clock_timestamp() end,
+                case when new.state = 'pending' then clock_timestamp() + new.lease_ms * interval '1 ms' end,
+                new.object_id, new.object_version, case when new.state = 'superseded' then clock_timestamp() end
+            from unnest($8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::text[],
+                    $15::bigint[])
+                as new (event_id, delivery_id, endpoint_id, state, reason, lease_ms, object_id, object_version)
             join won using (event_id)
         )
         select event_id as "event_id!" from won
@@ -121,11 +140,14 @@ pub async fn route(connections: &KeptConnections, mut routes: Vec<Route>) -> Res
         &made_column(|r, _| r.event_id.clone()),
         &made_column(|_, d| d.delivery_id.clone()),
         &made_column(|_, d| d.endpoint_id.clone()),
-        &made.iter().map(|(_, d)| d.parked.map(str::to_owned)).collect::<Vec<_>>() as &[Option<String>],
+        &made_column(|_, d| d.state.as_str().to_owned()),
+        &made.iter().map(|(_, d)| d.reason.map(str::to_owned)).collect::<Vec<_>>() as &[Option<String>],
         &made.iter().map(|(_, d)| d.lease_ms).collect::<Vec<_>>(),
+        &made.iter().map(|(_, d)| d.in_line.as_ref().map(|line| line.0.clone())).collect::<Vec<_>>()
+            as &[Option<String>],
+        &made.iter().map(|(_, d)| d.in_line.as_ref().map(|line| line.1)).collect::<Vec<_>>() as &[Option<i64>],
     )
-    .fetch_all(&mut *connection)
-    .await;
-    connection.keep_after(&done);
-    done.map_err(Error::doing("routing events"))
+    .fetch_all(connection)
+    .await
+    .map_err(Error::doing("routing events"))
 }

@@ -1,6 +1,7 @@
 //! Reading deliveries for a transition, and storing what the transition answered.
 
 use domain::ledger::State;
+use sqlx::PgConnection;
 
 use super::{Moment, bounds};
 use crate::Error;
@@ -29,6 +30,8 @@ pub struct Seen {
     pub in_flight: Option<(String, i64)>,
     /// When the attempt under way began.
     pub begun_at: Option<Moment>,
+    /// The object and its version, where the endpoint wants order.
+    pub in_line: Option<(String, i64)>,
 }
 
 /// Whether a write happens only if the delivery is still as it was read.
@@ -95,6 +98,23 @@ pub struct LoggedAttempt {
     pub status: Option<i16>,
     /// In words.
     pub detail: Option<String>,
+    /// What was seen on the way.
+    pub exchange: Exchange,
+}
+
+/// What was seen of an attempt on its way; nothing is known of one that was closed as `unknown`.
+#[derive(Debug, Clone, Default)]
+pub struct Exchange {
+    /// The IP address that the connection was with, or was to be with.
+    pub address: Option<String>,
+    /// Look-up, connection and TLS; none where a connection was used again.
+    pub connect_ms: Option<i32>,
+    /// Until the head of the answer.
+    pub first_byte_ms: Option<i32>,
+    /// Of the answer, as lines `name: value`.
+    pub response_headers: Option<String>,
+    /// The beginning of the answer's body.
+    pub response_body: Option<Vec<u8>>,
 }
 
 /// The deliveries of these ids that exist.
@@ -102,14 +122,25 @@ pub struct LoggedAttempt {
 /// # Errors
 /// If the statement fails.
 pub async fn deliveries(connections: &KeptConnections, delivery_ids: &[String]) -> Result<Vec<Seen>, Error> {
-    let (lowest, highest) = bounds(delivery_ids);
     let mut connection = connections.take().await?;
-    let done = sqlx::query!(
+    let done = deliveries_on(&mut connection, delivery_ids).await;
+    connection.keep_after(&done);
+    done
+}
+
+/// As [`deliveries`], on a connection that may be in a transaction.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn deliveries_on(connection: &mut PgConnection, delivery_ids: &[String]) -> Result<Vec<Seen>, Error> {
+    let (lowest, highest) = bounds(delivery_ids);
+    let rows = sqlx::query!(
         r#"
         select delivery_id as "delivery_id!", event_id as "event_id!", endpoint_id as "endpoint_id!", state as "state!",
             claim as "claim!", attempts as "attempts!", unknowns as "unknowns!", owner as "owner?", begun_at as "begun_at?",
             (extract(epoch from due_at - clock_timestamp()) * 1000)::bigint as "due_in_ms!",
-            (extract(epoch from lease_until - clock_timestamp()) * 1000)::bigint as "lease_left_ms?"
+            (extract(epoch from lease_until - clock_timestamp()) * 1000)::bigint as "lease_left_ms?",
+            object_id as "object_id?", object_version as "object_version?"
         from deliveries
         where delivery_id = any($1) and delivery_id >= $2 and delivery_id <= $3
         "#,
@@ -117,10 +148,9 @@ pub async fn deliveries(connections: &KeptConnections, delivery_ids: &[String]) 
         lowest,
         highest,
     )
-    .fetch_all(&mut *connection)
-    .await;
-    connection.keep_after(&done);
-    let rows = done.map_err(Error::doing("reading deliveries"))?;
+    .fetch_all(connection)
+    .await
+    .map_err(Error::doing("reading deliveries"))?;
     rows.into_iter()
         .map(|row| {
             Ok(Seen {
@@ -134,6 +164,7 @@ pub async fn deliveries(connections: &KeptConnections, delivery_ids: &[String]) 
                 due_in_ms: row.due_in_ms,
                 in_flight: row.owner.zip(row.lease_left_ms),
                 begun_at: row.begun_at,
+                in_line: row.object_id.zip(row.object_version),
             })
         })
         .collect()
@@ -144,7 +175,18 @@ pub async fn deliveries(connections: &KeptConnections, delivery_ids: &[String]) 
 ///
 /// # Errors
 /// If the statement fails; then nothing is stored.
-pub async fn write_steps(connections: &KeptConnections, mut steps: Vec<StepRow>) -> Result<Vec<String>, Error> {
+pub async fn write_steps(connections: &KeptConnections, steps: Vec<StepRow>) -> Result<Vec<String>, Error> {
+    let mut connection = connections.take().await?;
+    let done = write_steps_on(&mut connection, steps).await;
+    connection.keep_after(&done);
+    done
+}
+
+/// As [`write_steps`], on a connection that may be in a transaction.
+///
+/// # Errors
+/// If the statement fails; then nothing is stored.
+pub async fn write_steps_on(connection: &mut PgConnection, mut steps: Vec<StepRow>) -> Result<Vec<String>, Error> {
     steps.sort_unstable_by(|a, b| a.delivery_id.cmp(&b.delivery_id));
     let ids: Vec<String> = steps.iter().map(|s| s.delivery_id.clone()).collect();
     let (lowest, highest) = bounds(&ids);
@@ -166,8 +208,7 @@ pub async fn write_steps(connections: &KeptConnections, mut steps: Vec<StepRow>)
         .collect();
     let ended: Vec<(&str, &LoggedAttempt)> =
         steps.iter().flat_map(|s| s.ended.iter().map(|a| (s.delivery_id.as_str(), a))).collect();
-    let mut connection = connections.take().await?;
-    let done = sqlx::query_scalar!(
+    sqlx::query_scalar!(
         r#"
         with changed as (
             update deliveries d
@@ -189,14 +230,18 @@ pub async fn write_steps(connections: &KeptConnections, mut steps: Vec<StepRow>)
                 and (s.seen_state is null
                     or (d.state = s.seen_state and d.claim = s.seen_claim and d.attempts = s.seen_attempts
                         and (d.begun_at is not null)::integer = s.seen_in_flight))
-            returning d.delivery_id
+            returning d.delivery_id, case when d.state = 'pending' then d.due_at end as next_at
         ), logged as (
             insert into attempts
-                (attempt_id, delivery_id, claim, number, began_at, duration_ms, outcome, status, detail)
-            select a.attempt_id, a.delivery_id, a.claim, a.number, a.began_at, a.duration_ms, a.outcome, a.status, a.detail
+                (attempt_id, delivery_id, claim, number, began_at, duration_ms, outcome, status, detail, next_at,
+                    address, connect_ms, first_byte_ms, response_headers, response_body)
+            select a.attempt_id, a.delivery_id, a.claim, a.number, a.began_at, a.duration_ms, a.outcome, a.status,
+                a.detail, changed.next_at, a.address, a.connect_ms, a.first_byte_ms, a.response_headers, a.response_body
             from unnest($15::text[], $16::text[], $17::integer[], $18::integer[], $19::timestamptz[], $20::bigint[],
-                $21::text[], $22::smallint[], $23::text[])
-                as a (attempt_id, delivery_id, claim, number, began_at, duration_ms, outcome, status, detail)
+                $21::text[], $22::smallint[], $23::text[], $26::text[], $27::integer[], $28::integer[], $29::text[],
+                $30::bytea[])
+                as a (attempt_id, delivery_id, claim, number, began_at, duration_ms, outcome, status, detail,
+                    address, connect_ms, first_byte_ms, response_headers, response_body)
             join changed using (delivery_id)
             on conflict (attempt_id) do nothing
         )
@@ -227,11 +272,15 @@ pub async fn write_steps(connections: &KeptConnections, mut steps: Vec<StepRow>)
         &ended.iter().map(|(_, a)| a.detail.clone()).collect::<Vec<_>>() as &[Option<String>],
         lowest,
         highest,
+        &ended.iter().map(|(_, a)| a.exchange.address.as_deref()).collect::<Vec<_>>() as &[Option<&str>],
+        &ended.iter().map(|(_, a)| a.exchange.connect_ms).collect::<Vec<_>>() as &[Option<i32>],
+        &ended.iter().map(|(_, a)| a.exchange.first_byte_ms).collect::<Vec<_>>() as &[Option<i32>],
+        &ended.iter().map(|(_, a)| a.exchange.response_headers.as_deref()).collect::<Vec<_>>() as &[Option<&str>],
+        &ended.iter().map(|(_, a)| a.exchange.response_body.as_deref()).collect::<Vec<_>>() as &[Option<&[u8]>],
     )
-    .fetch_all(&mut *connection)
-    .await;
-    connection.keep_after(&done);
-    done.map_err(Error::doing("storing the steps of deliveries"))
+    .fetch_all(connection)
+    .await
+    .map_err(Error::doing("storing the steps of deliveries"))
 }
 
 /// The column has a check constraint, so an unknown word means that this program is older than the schema.

@@ -1,0 +1,3 @@
+//! What the portal asks about one endpoint.
+
+pub mod secret;

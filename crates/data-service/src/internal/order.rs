@@ -1,0 +1,435 @@
+//! Deliveries that stand in a line: at an endpoint that wants the events of an object in the order of its versions.
+//!
+//! Each step is one transaction that holds the line's lock from before it looks until it commits, so that nobody
+//! overtakes and no successor is forgotten. It commits durably: a claim that is handed out to a successor and then
+//! forgotten would be handed out twice.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use chassis::error_chain::Chain;
+use domain::ledger::{self, Delivery, Next, Order, State, Step, Stop};
+use domain::outcome::Outcome;
+use domain::protocol::{Answer, Ask, Attempt, Later, Open, Recorded};
+use store::PgConnection;
+use store::ledger::{Endpoint, Event, Line, Routed, Seen, StepRow};
+use store::transaction::{begin, commit};
+
+use super::first_time::{Before, first_time, wants};
+use super::{next, record};
+use crate::app::Core;
+use crate::compose;
+
+/// What opening an event in line came to.
+pub struct OpenedInLine {
+    /// Whether this call has routed the event itself.
+    pub won: bool,
+    /// The attempts of all that this call has routed: earlier events of the object, and the event.
+    pub attempts: Vec<Attempt>,
+}
+
+/// A step in a line could not be done; it is asked for again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database refused.
+    #[error("the database refused")]
+    Store(#[from] store::Error),
+    /// The webhook could not be composed.
+    #[error("the webhook of {event_id} could not be composed")]
+    Compose {
+        /// Of which event.
+        event_id: String,
+        /// Why.
+        source: compose::Error,
+    },
+    /// Something that was locked out has changed all the same, as a take-over does.
+    #[error("the delivery {delivery_id} changed meanwhile")]
+    Changed {
+        /// Which.
+        delivery_id: String,
+    },
+    /// The ledger lacks what the delivery names.
+    #[error("the endpoint or the event of {delivery_id} is gone")]
+    Gone {
+        /// Which.
+        delivery_id: String,
+    },
+}
+
+/// Routes an event, and first each earlier one of its object that nobody has routed.
+pub async fn open(core: &Core, item: &Open, event: &Event, endpoints: &[Endpoint]) -> Result<OpenedInLine, Error> {
+    let mut connection = core.recording.take().await?;
+    let mut transaction = begin(&mut connection).await?;
+    let line =
+        |endpoint: &Endpoint| Line { endpoint_id: endpoint.endpoint_id.clone(), object_id: event.object_id.clone() };
+    let lines: BTreeSet<Line> = endpoints.iter().filter(|endpoint| endpoint.order.is_in_line()).map(line).collect();
+    let locked = store::ledger::lock_lines(&mut transaction, &lines).await?;
+    let mut standing = stand(&mut transaction, locked).await?;
+    let is_latest = |endpoint: &Endpoint| endpoint.order == Order::LatestOnly && wants(endpoint, &event.event_type);
+    for endpoint in endpoints.iter().filter(|endpoint| is_latest(endpoint)) {
+        if let Some(row) = standing.get_mut(&line(endpoint)) {
+            make_way(&mut transaction, row, event.object_version).await?;
+        }
+    }
+
+    let mut events = unrouted_before(&mut transaction, event).await?;
+    events.push(event.clone());
+    let mut opened = OpenedInLine { won: false, attempts: Vec::new() };
+    for event in events {
+        let asked_for = item.event_id.to_string() == event.event_id;
+        let item = match asked_for {
+            true => item.clone(),
+            // It has not come through CDC, or it would be routed.
+            false => Open { from_cdc: false, committed_at: None, captured_at: None, ..item.clone() },
+        };
+        let before = |endpoint: &Endpoint| match standing.get(&line(endpoint)) {
+            _ if !asked_for && is_latest(endpoint) => Before::Superseded,
+            Some(row) => Before::Earlier(earlier_than(row, event.object_version)),
+            None => Before::Earlier(Vec::new()),
+        };
+        let (route, attempts) = first_time(core, &item, &event, endpoints, before)
+            .map_err(|source| Error::Compose { event_id: event.event_id.clone(), source })?;
+        if store::ledger::route_on(&mut transaction, vec![route.clone()]).await?.is_empty() {
+            continue;
+        }
+        opened.won |= asked_for;
+        opened.attempts.extend(attempts);
+        for made in route.deliveries.into_iter().filter(|made| made.state.holds_successors()) {
+            let line = Line { endpoint_id: made.endpoint_id, object_id: event.object_id.clone() };
+            if let Some(row) = standing.get_mut(&line) {
+                let delivery = Delivery { state: made.state, ..Delivery::begun(Duration::ZERO) };
+                let version = event.object_version;
+                row.push(Standing { delivery_id: made.delivery_id, version, delivery, seen: None });
+            }
+        }
+    }
+    keep(&mut transaction, standing).await?;
+    commit(transaction).await?;
+    connection.keep();
+    Ok(opened)
+}
+
+/// The earlier events of the object that the same invocation has routed with this one.
+pub async fn routed_along(core: &Core, event: &Event, invocation_id: &str) -> Result<Vec<Routed>, store::Error> {
+    let mut connection = core.recording.take().await?;
+    let done =
+        store::ledger::routed_along(&mut connection, &event.object_id, event.object_version, invocation_id).await;
+    connection.keep_after(&done);
+    done
+}
+
+/// As `next::steps`, for one delivery in line.
+pub async fn next(core: &Core, item: &Ask) -> Answer {
+    or_failed("begun", next_in_line(core, item).await)
+}
+
+/// As `record::run`, for the result of one delivery in line.
+pub async fn record(core: &Core, item: &Recorded) -> Answer {
+    or_failed("recorded", record_in_line(core, item).await)
+}
+
+/// The reason for which the delivery was parked is gone: it takes its place in the line again.
+pub async fn resume(core: &Core, delivery_id: &str) -> Result<Option<Later>, Error> {
+    let mut connection = core.recording.take().await?;
+    let mut transaction = begin(&mut connection).await?;
+    let Some(mut turn) = Turn::of(&mut transaction, delivery_id).await? else { return Ok(None) };
+    let Some(delivery) = ledger::resume(next::as_delivery(&turn.seen, "")) else { return Ok(None) };
+    let endpoint = turn.endpoint(&mut transaction).await?;
+    let is_late = endpoint.order == Order::LatestOnly
+        && store::ledger::is_followed(&mut transaction, &turn.line, turn.version()).await?;
+    if is_late {
+        let delivery = Delivery { state: State::Superseded, ..delivery };
+        let step = Step { delivery, reason: None, closed: None, next: Next::Stop(Stop::Ended) };
+        write(&mut transaction, next::step_row(&turn.seen, &step, None, Vec::new())).await?;
+        commit(transaction).await?;
+        connection.keep();
+        return Ok(None);
+    }
+    let step = Step { delivery, reason: None, closed: None, next: Next::Wait(Duration::ZERO) };
+    write(&mut transaction, next::step_row(&turn.seen, &step, None, Vec::new())).await?;
+    let later = later(&turn.seen.delivery_id, delivery.claim);
+    turn.settle(&mut transaction, &step).await?;
+    commit(transaction).await?;
+    connection.keep();
+    Ok(later)
+}
+
+/// The delivery is held for long: lets go whoever is first in its line, if nobody has told them.
+pub async fn release(core: &Core, delivery_id: &str) -> Result<Option<Later>, Error> {
+    let mut connection = core.recording.take().await?;
+    let mut transaction = begin(&mut connection).await?;
+    let Some(mut turn) = Turn::of(&mut transaction, delivery_id).await? else { return Ok(None) };
+    let before = next::as_delivery(&turn.seen, "");
+    if before.state != State::Held {
+        return Ok(None);
+    }
+    // Looked at now, so it is not looked at again with each sweep.
+    let step = Step { delivery: before, reason: None, closed: None, next: Next::Wait(Duration::ZERO) };
+    write(&mut transaction, next::step_row(&turn.seen, &step, None, Vec::new())).await?;
+    turn.others.push(Standing::of(&turn.seen, before));
+    turn.others.sort_by_key(|other| other.version);
+    let released = turn.let_go(&mut transaction, 0).await?;
+    turn.keep(&mut transaction).await?;
+    commit(transaction).await?;
+    connection.keep();
+    Ok(released)
+}
+
+async fn next_in_line(core: &Core, item: &Ask) -> Result<Answer, Error> {
+    let delivery_id = item.delivery_id.to_string();
+    let mut connection = core.recording.take().await?;
+    let mut transaction = begin(&mut connection).await?;
+    let Some(mut turn) = Turn::of(&mut transaction, &delivery_id).await? else {
+        return Ok(Answer::stop(Stop::Unknown));
+    };
+    let endpoint = turn.endpoint(&mut transaction).await?;
+    let mut events = store::ledger::events_on(&mut transaction, std::slice::from_ref(&turn.seen.event_id)).await?;
+    let event = events.pop().ok_or_else(|| Error::Gone { delivery_id: delivery_id.clone() })?;
+    let secrets = compose::secrets(&core.keyring, &endpoint);
+    let schedule = next::schedule(&endpoint);
+    let policy = ledger::Endpoint { enabled: endpoint.enabled, has_secret: !secrets.is_empty(), schedule: &schedule };
+    let due_in = Duration::from_millis(u64::try_from(turn.seen.due_in_ms).unwrap_or(0));
+    let before = next::as_delivery(&turn.seen, &item.invocation_id);
+    if endpoint.order == Order::LatestOnly && before.state == State::Pending && before.claim == item.claim {
+        let version = turn.version();
+        make_way(&mut transaction, &mut turn.others, version).await?;
+    }
+    let step = ledger::next_in_order(&turn.earlier(), before, item.claim, due_in, policy, rand::random());
+    let step = turn.gives_way(&endpoint, before, step);
+    // Composed before the attempt is begun: one that can't be made must not use up the schedule.
+    let mut answer = next::answer(core, item, &step, &event, &endpoint, &secrets, true)
+        .map_err(|source| Error::Compose { event_id: event.event_id.clone(), source })?;
+    if step.delivery != before || step.closed.is_some() {
+        let begins = matches!(step.next, Next::Attempt { .. })
+            .then(|| (item.invocation_id.clone(), next::lease_ms(core, &endpoint)));
+        let ended = step.closed.into_iter().map(|number| next::closed(&turn.seen, number)).collect();
+        write(&mut transaction, next::step_row(&turn.seen, &step, begins, ended)).await?;
+    }
+    turn.answer(&mut transaction, &step, &mut answer).await?;
+    commit(transaction).await?;
+    connection.keep();
+    Ok(answer)
+}
+
+async fn record_in_line(core: &Core, item: &Recorded) -> Result<Answer, Error> {
+    let delivery_id = item.delivery_id.to_string();
+    let mut connection = core.recording.take().await?;
+    let mut transaction = begin(&mut connection).await?;
+    let Some(mut turn) = Turn::of(&mut transaction, &delivery_id).await? else {
+        return Ok(Answer::stop(Stop::Unknown));
+    };
+    let endpoint = turn.endpoint(&mut transaction).await?;
+    // Whoever records has made the attempt, whatever invocation that is by now.
+    let before = next::as_delivery(&turn.seen, "");
+    let schedule = next::schedule(&endpoint);
+    let step = ledger::record(before, item.claim, item.attempt, &item.outcome, &schedule, rand::random());
+    let step = turn.gives_way(&endpoint, before, step);
+    if let Outcome::Delivered { .. } = item.outcome {
+        write(&mut transaction, record::delivered(item)).await?;
+    } else if step.delivery != before {
+        write(&mut transaction, next::step_row(&turn.seen, &step, None, vec![record::logged(item)])).await?;
+    }
+    let mut answer = next::answer_without_attempt(item.delivery_id, item.claim, step.next);
+    turn.answer(&mut transaction, &step, &mut answer).await?;
+    commit(transaction).await?;
+    connection.keep();
+    Ok(answer)
+}
+
+/// A delivery in a line that is locked, and all who stand in it.
+struct Turn {
+    seen: Seen,
+    line: Line,
+    /// The unfinished ones without this one, lowest version first.
+    others: Vec<Standing>,
+}
+
+/// One who stands in a line.
+struct Standing {
+    delivery_id: String,
+    version: i64,
+    delivery: Delivery,
+    /// As it was read; none if it is made in this transaction.
+    seen: Option<Seen>,
+}
+
+impl Standing {
+    fn of(seen: &Seen, delivery: Delivery) -> Self {
+        let version = seen.in_line.as_ref().map_or(0, |(_, version)| *version);
+        Self { delivery_id: seen.delivery_id.clone(), version, delivery, seen: Some(seen.clone()) }
+    }
+}
+
+fn earlier_than(line: &[Standing], version: i64) -> Vec<Delivery> {
+    line.iter().filter(|one| one.version < version).map(|one| one.delivery).collect()
+}
+
+/// Where the latest only is wanted, those before `version` that wait give way. They leave the line.
+async fn make_way(connection: &mut PgConnection, line: &mut Vec<Standing>, version: i64) -> Result<(), Error> {
+    let gives_way = |one: &Standing| {
+        let superseded = (one.version < version).then(|| ledger::supersede(one.delivery))?;
+        let step = Step { delivery: superseded?, reason: None, closed: None, next: Next::Stop(Stop::Ended) };
+        Some(next::step_row(one.seen.as_ref()?, &step, None, Vec::new()))
+    };
+    let rows: Vec<StepRow> = line.iter().filter_map(gives_way).collect();
+    for row in rows {
+        line.retain(|one| one.delivery_id != row.delivery_id);
+        write(connection, row).await?;
+    }
+    Ok(())
+}
+
+async fn write(connection: &mut PgConnection, row: StepRow) -> Result<(), Error> {
+    let delivery_id = row.delivery_id.clone();
+    match store::ledger::write_steps_on(connection, vec![row]).await?.is_empty() {
+        true => Err(Error::Changed { delivery_id }),
+        false => Ok(()),
+    }
+}
+
+impl Turn {
+    /// Locks the line of a delivery; none if there is no such delivery, or it stands in no line.
+    async fn of(connection: &mut PgConnection, delivery_id: &str) -> Result<Option<Self>, Error> {
+        let one = [delivery_id.to_owned()];
+        let Some(before) = store::ledger::deliveries_on(connection, &one).await?.pop() else { return Ok(None) };
+        let Some((object_id, _)) = before.in_line else { return Ok(None) };
+        let line = Line { endpoint_id: before.endpoint_id, object_id };
+        let locked = store::ledger::lock_lines(connection, &BTreeSet::from([line.clone()])).await?;
+        let mut ids: BTreeSet<String> = locked.into_values().flatten().collect();
+        ids.insert(delivery_id.to_owned());
+        let ids: Vec<String> = ids.into_iter().collect();
+        let seen = store::ledger::deliveries_on(connection, &ids).await?;
+        let mut rows: HashMap<String, Seen> = seen.into_iter().map(|d| (d.delivery_id.clone(), d)).collect();
+        let Some(seen) = rows.remove(delivery_id) else { return Ok(None) };
+        let mut others: Vec<Standing> = rows
+            .values()
+            .filter(|other| other.state.holds_successors())
+            .map(|other| Standing::of(other, next::as_delivery(other, "")))
+            .collect();
+        others.sort_by_key(|other| other.version);
+        Ok(Some(Self { seen, line, others }))
+    }
+
+    fn version(&self) -> i64 {
+        self.seen.in_line.as_ref().map_or(0, |(_, version)| *version)
+    }
+
+    fn earlier(&self) -> Vec<Delivery> {
+        earlier_than(&self.others, self.version())
+    }
+
+    /// Where the latest only is wanted, the delivery gives way to a later one that is unfinished.
+    fn gives_way(&self, endpoint: &Endpoint, before: Delivery, step: Step) -> Step {
+        let has_later = self.others.iter().any(|other| other.version > self.version());
+        match endpoint.order {
+            Order::LatestOnly if has_later => ledger::give_way(before, step),
+            Order::Any | Order::PerObject | Order::LatestOnly => step,
+        }
+    }
+
+    async fn endpoint(&self, connection: &mut PgConnection) -> Result<Endpoint, Error> {
+        let ids = std::slice::from_ref(&self.seen.endpoint_id);
+        let found = store::ledger::endpoints_on(connection, &[], ids).await?.pop();
+        found.ok_or_else(|| Error::Gone { delivery_id: self.seen.delivery_id.clone() })
+    }
+
+    /// Stores who stands in the line after the step. An answer that ends a delivery carries its successor: also one that
+    /// is repeated, since the first may be lost.
+    async fn answer(&mut self, connection: &mut PgConnection, step: &Step, answer: &mut Answer) -> Result<(), Error> {
+        let released = self.settle(connection, step).await?;
+        if let Answer::Stop { successors, .. } = answer {
+            successors.extend(released);
+        }
+        Ok(())
+    }
+
+    async fn settle(&mut self, connection: &mut PgConnection, step: &Step) -> Result<Option<Later>, Error> {
+        let version = self.version();
+        let mut released = None;
+        if step.delivery.state.holds_successors() {
+            self.others.push(Standing::of(&self.seen, step.delivery));
+            self.others.sort_by_key(|other| other.version);
+        } else {
+            let from = self.others.iter().filter(|other| other.version <= version).count();
+            released = self.let_go(connection, from).await?;
+        }
+        self.keep(connection).await?;
+        Ok(released)
+    }
+
+    /// Whoever is first in the line, from the index `from` on, may go.
+    async fn let_go(&mut self, connection: &mut PgConnection, from: usize) -> Result<Option<Later>, Error> {
+        let group: Vec<Delivery> = self.others.iter().map(|other| other.delivery).collect();
+        let Some((index, freed)) = ledger::release(&group, from) else { return Ok(None) };
+        let first = &self.others[index];
+        let seen = first.seen.as_ref().ok_or_else(|| Error::Gone { delivery_id: first.delivery_id.clone() })?;
+        if freed != first.delivery {
+            let step = Step { delivery: freed, reason: None, closed: None, next: Next::Wait(Duration::ZERO) };
+            write(connection, next::step_row(seen, &step, None, Vec::new())).await?;
+        }
+        Ok(later(&first.delivery_id, freed.claim))
+    }
+
+    async fn keep(&self, connection: &mut PgConnection) -> Result<(), Error> {
+        let ids = self.others.iter().map(|other| other.delivery_id.clone()).collect();
+        store::ledger::keep_lines(connection, &BTreeMap::from([(self.line.clone(), ids)])).await?;
+        Ok(())
+    }
+}
+
+/// Everybody who stands in these lines, lowest version first.
+async fn stand(
+    connection: &mut PgConnection,
+    locked: BTreeMap<Line, Vec<String>>,
+) -> Result<BTreeMap<Line, Vec<Standing>>, Error> {
+    let ids: Vec<String> = locked.values().flatten().cloned().collect();
+    let seen = match ids.is_empty() {
+        true => Vec::new(),
+        false => store::ledger::deliveries_on(connection, &ids).await?,
+    };
+    let mut standing: BTreeMap<Line, Vec<Standing>> = locked.into_keys().map(|line| (line, Vec::new())).collect();
+    for seen in seen.into_iter().filter(|seen| seen.state.holds_successors()) {
+        let Some((object_id, _)) = &seen.in_line else { continue };
+        let line = Line { endpoint_id: seen.endpoint_id.clone(), object_id: object_id.clone() };
+        if let Some(row) = standing.get_mut(&line) {
+            row.push(Standing::of(&seen, next::as_delivery(&seen, "")));
+        }
+    }
+    Ok(standing)
+}
+
+async fn keep(connection: &mut PgConnection, standing: BTreeMap<Line, Vec<Standing>>) -> Result<(), Error> {
+    let ids = |mut row: Vec<Standing>| {
+        row.sort_by_key(|one| one.version);
+        row.into_iter().map(|one| one.delivery_id).collect()
+    };
+    let lines = standing.into_iter().map(|(line, row)| (line, ids(row))).collect();
+    store::ledger::keep_lines(connection, &lines).await?;
+    Ok(())
+}
+
+/// The earlier events of the object that nobody has routed, lowest version first.
+async fn unrouted_before(connection: &mut PgConnection, event: &Event) -> Result<Vec<Event>, Error> {
+    let ids = store::ledger::unrouted_before(connection, &event.object_id, event.object_version).await?;
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut events = store::ledger::events_on(connection, &ids).await?;
+    events.sort_by_key(|event| event.object_version);
+    Ok(events)
+}
+
+fn later(delivery_id: &str, claim: u32) -> Option<Later> {
+    let delivery_id = delivery_id
+        .parse()
+        .map_err(|error| tracing::error!(delivery.id = delivery_id, %error, "a line holds an id that is none"))
+        .ok()?;
+    Some(Later { delivery_id, claim, delay_ms: 0 })
+}
+
+fn or_failed(what: &'static str, done: Result<Answer, Error>) -> Answer {
+    done.unwrap_or_else(|error| {
+        tracing::warn!(error = %Chain(&error), "a delivery in line could not be {what}");
+        Answer::Failed
+    })
+}
