@@ -91,31 +91,29 @@ pub(crate) struct Change {
     state: Option<NewState>,
 }
 
-/// [`Order`], for the document.
+/// In which order an endpoint wants its events: `any`, as they come; `per_object`, those of one object in the order of its
+/// versions, while other objects are not held up; `latest_only`, like that, but an event that is still to be sent gives way
+/// to a later one of its object.
 #[derive(ToSchema)]
 #[schema(as = Order, rename_all = "snake_case")]
 #[expect(dead_code, reason = "it is only described")]
 pub(crate) enum OrderName {
-    /// As they come: none waits for another.
     Any,
-    /// The events of one object in the order of its versions; other objects are not held up.
     PerObject,
-    /// As `per_object`, but an event that is still to be sent gives way to a later one of its object.
     LatestOnly,
 }
 
-/// [`Version`], for the document.
+/// How webhooks are signed: `v1`, HMAC-SHA256, where whoever verifies could sign, too; `v1a`, ed25519, where whoever
+/// verifies holds the public key only.
 #[derive(ToSchema)]
 #[schema(as = Signature, rename_all = "snake_case")]
 #[expect(dead_code, reason = "it is only described")]
 pub(crate) enum SignatureName {
-    /// HMAC-SHA256: whoever verifies could sign, too.
     V1,
-    /// ed25519: whoever verifies holds the public key only.
     V1a,
 }
 
-/// [`domain::signature::Shown`], for the document.
+/// What the endpoint's merchant verifies with.
 #[derive(ToSchema)]
 #[schema(as = VerifyingKey)]
 #[expect(dead_code, reason = "it is only described")]

@@ -20,7 +20,7 @@ use crate::error::Error;
 /// `chassis::idempotency::HEADER`, as the library of HTTP wants it.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// A secret as data-service shows it, for the document.
+/// What the endpoint's merchant verifies with, and since when.
 #[derive(ToSchema)]
 #[schema(as = EndpointSecret)]
 #[expect(dead_code, reason = "it is only described")]
@@ -39,6 +39,7 @@ struct SecretShape {
     older: Vec<OlderShape>,
 }
 
+/// An older secret that signs, too.
 #[derive(ToSchema)]
 #[schema(as = OlderSecret)]
 #[expect(dead_code, reason = "it is only described")]
@@ -51,7 +52,7 @@ struct OlderShape {
     expires_at: String,
 }
 
-/// What a rotation may ask for, for the document.
+/// What a rotation may ask for; all of it may be left out, and so may the body.
 #[derive(ToSchema)]
 #[schema(as = Rotation)]
 #[expect(dead_code, reason = "it is only described")]
@@ -60,7 +61,7 @@ struct RotationShape {
     #[schema(required = false, nullable = false)]
     signature: Option<SignatureName>,
     /// The new secret, if it is to be imported: `whsec_…`, or `whsk_…` with `v1a`.
-    #[schema(required = false)]
+    #[schema(required = false, nullable = false)]
     secret: Option<String>,
     /// For so long the older secrets sign, too, from `0s` to `7d`.
     #[schema(required = false, nullable = false, default = "24h")]
@@ -90,7 +91,7 @@ pub(crate) async fn read(
         ("Idempotency-Key" = Option<String>, Header, max_length = 255, nullable = false,
             description = "1 to 255 visible ASCII characters. For a day the same request with the same key is answered \
             with the secret that the first one made, and makes none.")),
-    request_body = Option<RotationShape>,
+    request_body = RotationShape,
     responses((status = 200, description = "The new secret", body = SecretShape)))]
 pub(crate) async fn rotate(
     State(portal): State<Portal>,

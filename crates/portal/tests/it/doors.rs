@@ -6,7 +6,7 @@ use chassis::Lifecycle;
 use serde_json::json;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use crate::ledger::MERCHANT;
+use crate::ledger::{ENDPOINT, MERCHANT};
 use crate::{Lab, answer};
 
 #[sqlx::test(migrations = "../../migrations")]
@@ -35,6 +35,10 @@ async fn without_data_service_no_endpoint_is_made(pool: PgPoolOptions, connect: 
     insta::assert_json_snapshot!("data_service_away", made.shown());
     let endpoints: i64 = sqlx::query_scalar("select count(*) from endpoints").fetch_one(&lab.database).await.unwrap();
     assert_eq!(endpoints, 1, "only the one that was there before");
+    // A signature is changed there, and not before all else is found right.
+    let change = async |body| lab.patch(&format!("/endpoints/{ENDPOINT}"), body).await.status;
+    assert_eq!(change(json!({"signature": "v1a"})).await, 503);
+    assert_eq!(change(json!({"signature": "v1a", "url": "https://10.0.0.1/"})).await, 422);
 }
 
 #[tokio::test]

@@ -93,6 +93,16 @@ async fn another_signature_is_a_rotation(pool: PgPoolOptions, connect: PgConnect
     assert_eq!(lab.get(&endpoint).await.text("description"), "orders");
 }
 
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_deleted_endpoint_shows_no_secret_and_gets_no_other(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start(pool, connect).await.with_endpoint().await;
+    let endpoint = format!("/endpoints/{ENDPOINT}");
+    assert_eq!(lab.ask("of-the-operator", "delete", &endpoint, None).await.status, 204);
+    assert_eq!(lab.get(&path()).await.status, 404);
+    assert_eq!(lab.post(&format!("{}/rotate", path()), json!({})).await.status, 404);
+    assert_eq!(lab.patch(&endpoint, json!({"signature": "v1a"})).await.status, 404);
+}
+
 /// What passes through leaves no trace, at any level, and a problem repeats nothing.
 #[sqlx::test(migrations = "../../migrations")]
 async fn nothing_secret_is_logged_or_told_in_a_problem(pool: PgPoolOptions, connect: PgConnectOptions) {
