@@ -113,6 +113,7 @@ in
           portal = {
             enable = lib.mkDefault true;
             operatorTokenFile = secret "operator-token";
+            tokenKeyFile = secret "portal-token-key";
             dataServiceTokenFile = secret "data-service-portal-token";
             dataServiceUrl = lib.mkDefault "http://127.0.0.1:${toString everhook.data-service.port}";
           };
@@ -176,6 +177,7 @@ in
               make "postgres-$login-password" token
             done
             make endpoint-secrets-key openssl rand -base64 32
+            make portal-token-key openssl rand -base64 32
             make restate-identity.pem openssl genpkey -algorithm ed25519
             make restate-identity.pub openssl pkey -in restate-identity.pem -pubout
           ''

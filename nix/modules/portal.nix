@@ -10,6 +10,7 @@ import ../service.nix self "portal" (
     options = {
       inherit (unit.options) database allowNetworks allowHttp;
       operatorTokenFile = unit.options.secret "A file with the token that the operator shows.";
+      tokenKeyFile = unit.options.secret "A file with the keys that sign merchants' tokens.";
       dataServiceUrl = unit.options.url "http://127.0.0.1:3002" "Where data-service is.";
       dataServiceTokenFile = unit.options.secret "A file with the token that data-service knows the portal by.";
     };
@@ -21,6 +22,7 @@ import ../service.nix self "portal" (
     };
     secrets = {
       operator-token-file = "operatorTokenFile";
+      token-key-file = "tokenKeyFile";
       data-service-token-file = "dataServiceTokenFile";
       database-password-file = "database.passwordFile";
     };

@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows what a payment is.
 
+pub mod answer;
 pub mod backoff;
 pub mod batch;
 pub mod client;

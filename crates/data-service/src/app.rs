@@ -165,6 +165,9 @@ pub fn router(app: App, consumer: Token, portal: Token) -> Router {
         .layer(axum::extract::DefaultBodyLimit::max(internal::MOST_BODY_BYTES));
     let for_portal = Router::new()
         .route("/internal/secrets", post(internal::secrets::post))
+        .route("/internal/sealed-answers", post(internal::sealed_answers::post))
+        .route("/internal/sealed-headers", post(internal::sealed_headers::post))
+        .route("/internal/sealed-answers/open", post(internal::sealed_answers::open::post))
         .route("/internal/endpoints/{endpoint_id}/secret", get(internal::endpoints::secret::get))
         .route("/internal/endpoints/{endpoint_id}/secret/rotate", post(internal::endpoints::secret::rotate::post))
         .layer(from_fn_with_state(portal, require_token));

@@ -1,5 +1,7 @@
 //! Makes the signed request of an attempt: the object as it is now, in the body that merchants know.
 
+use std::collections::BTreeMap;
+
 use chassis::error_chain::Chain;
 use domain::ids::EventId;
 use domain::payment::Payment;
@@ -11,6 +13,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use store::ledger::{Endpoint, Event, Object};
 
+use crate::internal::sealed_headers;
 use crate::keyring::{self, Keyring};
 
 const USER_AGENT: &str = concat!("Everhook/", env!("CARGO_PKG_VERSION"));
@@ -34,6 +37,14 @@ pub enum Error {
         /// What the row says.
         row: String,
     },
+    /// The endpoint's own headers can't be opened.
+    #[error("opening the headers of {endpoint_id}")]
+    Headers {
+        /// The endpoint.
+        endpoint_id: String,
+        /// Why.
+        source: keyring::Error,
+    },
     /// The database holds an id that is none.
     #[error("reading the id of {event_id}")]
     Id {
@@ -53,8 +64,13 @@ enum Unusable {
     Keyring(#[from] keyring::Error),
 }
 
-/// The secrets of an endpoint that can be opened, newest first. One that can't is logged and left out.
+/// The secrets of an endpoint that can be opened, newest first. One that can't is logged and left out. None of them can
+/// be used if the endpoint's headers can't be opened: the merchant would refuse what comes without them.
 pub fn secrets(keyring: &Keyring, endpoint: &Endpoint) -> Vec<Secret> {
+    if let Err(error) = headers(keyring, endpoint) {
+        tracing::error!(endpoint.id = endpoint.endpoint_id, error = %Chain(&error), "an endpoint's headers can't be used");
+        return Vec::new();
+    }
     let usable = |secret: &store::ledger::Secret| match open(keyring, secret) {
         Ok(opened) => Some(opened),
         Err(error) => {
@@ -71,11 +87,21 @@ fn open(keyring: &Keyring, secret: &store::ledger::Secret) -> Result<Secret, Unu
 
 /// Whether a request to the endpoint could be signed. What can't be opened was told when it was parked for.
 pub fn has_secret(keyring: &Keyring, endpoint: &Endpoint) -> bool {
-    endpoint.secrets.iter().any(|secret| open(keyring, secret).is_ok())
+    headers(keyring, endpoint).is_ok() && endpoint.secrets.iter().any(|secret| open(keyring, secret).is_ok())
+}
+
+/// The endpoint's own headers.
+fn headers(keyring: &Keyring, endpoint: &Endpoint) -> Result<BTreeMap<String, String>, keyring::Error> {
+    match &endpoint.headers {
+        None => Ok(BTreeMap::new()),
+        Some(sealed) => sealed_headers::open(keyring, &endpoint.endpoint_id, sealed),
+    }
 }
 
 /// The signed request for an event to an endpoint, as of the moment at which the event was read.
-pub fn request(event: &Event, endpoint: &Endpoint, secrets: &[Secret]) -> Result<Request, Error> {
+pub fn request(keyring: &Keyring, event: &Event, endpoint: &Endpoint, secrets: &[Secret]) -> Result<Request, Error> {
+    let own = headers(keyring, endpoint)
+        .map_err(|source| Error::Headers { endpoint_id: endpoint.endpoint_id.clone(), source })?;
     let body = body(event)?;
     let now = Timestamp::from(event.observed_at).unix_seconds();
     let signatures: Vec<String> =
@@ -90,6 +116,8 @@ pub fn request(event: &Event, endpoint: &Endpoint, secrets: &[Secret]) -> Result
     if let Some(traceparent) = &event.traceparent {
         headers.push(("traceparent".to_owned(), traceparent.clone()));
     }
+    // The portal has refused those that would get into the way of ours.
+    headers.extend(own);
     Ok(Request { url: endpoint.url.clone(), headers, body })
 }
 

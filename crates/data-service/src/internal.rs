@@ -14,6 +14,8 @@ mod order;
 pub mod overdue;
 pub mod parked_records;
 pub mod record;
+pub mod sealed_answers;
+pub mod sealed_headers;
 pub mod secrets;
 
 pub use handed_out::HandedOut;

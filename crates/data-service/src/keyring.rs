@@ -103,6 +103,30 @@ impl Keyring {
         Ok(Sealed { key_id: self.current.clone(), ciphertext: [&nonce[..], &encrypted].concat() })
     }
 
+    /// Encrypts a text with the current key. `context` says what it is: it opens as nothing else. `nonce` must be fresh.
+    ///
+    /// # Errors
+    /// If it can't be encrypted; nobody knows how that could be.
+    pub fn seal_text(&self, context: &str, text: &str, nonce: [u8; NONCE_BYTES]) -> Result<Sealed, Error> {
+        let cipher = self.ciphers.get(&self.current).ok_or(Error::Sealing)?;
+        let payload = Payload { msg: text.as_bytes(), aad: context.as_bytes() };
+        let encrypted = cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| Error::Sealing)?;
+        Ok(Sealed { key_id: self.current.clone(), ciphertext: [&nonce[..], &encrypted].concat() })
+    }
+
+    /// Decrypts a text of this context.
+    ///
+    /// # Errors
+    /// If the key is not at hand, or the ciphertext was not made with it in this context.
+    pub fn open_text(&self, context: &str, key_id: &str, ciphertext: &[u8]) -> Result<String, Error> {
+        let cipher = self.ciphers.get(key_id).ok_or_else(|| Error::NoKey { key_id: key_id.to_owned() })?;
+        let opening = || Error::Opening { key_id: key_id.to_owned() };
+        let (nonce, encrypted) = ciphertext.split_first_chunk::<NONCE_BYTES>().ok_or_else(opening)?;
+        let payload = Payload { msg: encrypted, aad: context.as_bytes() };
+        let bytes = cipher.decrypt(&XNonce::from(*nonce), payload).map_err(|_| opening())?;
+        String::from_utf8(bytes).map_err(|_| opening())
+    }
+
     /// Decrypts a secret of this version.
     ///
     /// # Errors
@@ -150,6 +174,18 @@ mod tests {
             assert_eq!(keyring.open(version, &sealed.key_id, &sealed.ciphertext).unwrap(), secret);
             let opened = keyring.open(other, &sealed.key_id, &sealed.ciphertext);
             assert!(matches!(opened, Err(Error::Opening { .. })));
+        }
+    }
+
+    #[test]
+    fn a_text_opens_in_its_context_alone() {
+        let sealed = keyring(&[1]).seal_text("headers of a", "{}", [9; NONCE_BYTES]).unwrap();
+        let open = |context| keyring(&[2, 1]).open_text(context, &sealed.key_id, &sealed.ciphertext);
+        assert_eq!(open("headers of a").unwrap(), "{}");
+        assert!(matches!(open("headers of b"), Err(Error::Opening { .. })));
+        for version in [Version::V1, Version::V1a] {
+            let opened = keyring(&[1]).open(version, &sealed.key_id, &sealed.ciphertext);
+            assert!(opened.is_err(), "no text passes for a secret");
         }
     }
 

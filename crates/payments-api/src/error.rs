@@ -43,14 +43,7 @@ impl From<&Error> for Problem {
                 let legal: Vec<Value> = illegal.from.legal().iter().map(|status| status.as_str().into()).collect();
                 Self::new(StatusCode::CONFLICT, "illegal_status", illegal.to_string()).with("legal", legal)
             }
-            Error::KeyReused => Self {
-                field: Some("Idempotency-Key".to_owned()),
-                ..Self::new(
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    "idempotency_key_reuse",
-                    "this key was used for another request; use a new key for a new request",
-                )
-            },
+            Error::KeyReused => chassis::idempotency::reuse(),
             Error::Store(_) => Self::unavailable(),
         }
     }

@@ -2,7 +2,6 @@
 //!
 //! It knows nothing of webhooks. A trigger of the database writes the event in the transaction of the change.
 
-mod answer;
 mod error;
 mod flags;
 mod idempotency;

@@ -5,8 +5,10 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use chassis::answer::Answer;
 use chassis::backoff::Backoff;
 use chassis::error_chain::Chain;
+use chassis::idempotency::IdempotencyKey;
 use chassis::params::PathParam;
 use chassis::{JsonObject, Lifecycle};
 use domain::ids::MerchantId;
@@ -19,9 +21,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::Api;
-use crate::answer::Answer;
 use crate::error::Error;
-use crate::idempotency::IdempotencyKey;
+use crate::idempotency::{first_answer, keeping};
 
 /// The demo merchant's id is the same everywhere, so that an endpoint can be made for it at any time.
 pub const DEMO_MERCHANT: MerchantId = MerchantId::from_uuid(Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0001));
@@ -47,11 +48,11 @@ pub(crate) async fn create(
     };
     let answer = Answer::new(StatusCode::CREATED, &merchant);
     loop {
-        let kept = keyed.as_ref().map(|keyed| keyed.keeping(&answer));
+        let kept = keyed.as_ref().map(|keyed| keeping(keyed, &answer));
         let Err(error) = insert_merchant(&api.pool, &merchant, kept).await else { return Ok(answer) };
         match (error.constraint(), &keyed) {
             (Some(KEY_TAKEN), Some(keyed)) => {
-                if let Some(first) = keyed.first_answer(&api.kept).await? {
+                if let Some(first) = first_answer(keyed, &api.kept).await? {
                     return Ok(first);
                 }
             }

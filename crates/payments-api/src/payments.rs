@@ -8,6 +8,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::JsonObject;
+use chassis::answer::Answer;
+use chassis::idempotency::IdempotencyKey;
 use chassis::params::PathParam;
 use domain::ids::{MerchantId, PaymentId};
 use domain::money::{Amount, Currency};
@@ -20,9 +22,8 @@ use store::payments::{MERCHANT_EXISTS, find_payment, insert_payment};
 use uuid::Uuid;
 
 use crate::Api;
-use crate::answer::Answer;
 use crate::error::Error;
-use crate::idempotency::IdempotencyKey;
+use crate::idempotency::{first_answer, keeping};
 use crate::merchants::now;
 use crate::trace::Trace;
 
@@ -63,12 +64,12 @@ pub(crate) async fn create(
     };
     let answer = Answer::new(StatusCode::CREATED, &payment);
     loop {
-        let kept = keyed.as_ref().map(|keyed| keyed.keeping(&answer));
+        let kept = keyed.as_ref().map(|keyed| keeping(keyed, &answer));
         let stored = insert_payment(&api.kept, &payment, trace.traceparent(), kept).await;
         let Err(error) = stored else { return Ok(answer) };
         match (error.constraint(), &keyed) {
             (Some(KEY_TAKEN), Some(keyed)) => {
-                if let Some(first) = keyed.first_answer(&api.kept).await? {
+                if let Some(first) = first_answer(keyed, &api.kept).await? {
                     return Ok(first);
                 }
             }

@@ -1,5 +1,6 @@
-//! data-service as the portal uses it: it makes, keeps and shows the signing secrets.
+//! data-service as the portal uses it: it makes, keeps and shows the signing secrets, and seals what holds one.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use axum::body::Bytes;
@@ -9,10 +10,14 @@ use chassis::Token;
 use domain::ids::EndpointId;
 use domain::signature::{Shown, Version};
 use reqwest::header::HeaderMap;
-use reqwest::{Method, StatusCode};
-use serde::Deserialize;
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
+use store::endpoints::SealedHeaders;
 use url::Url;
+
+use crate::endpoints::headers::HeaderChange;
 
 /// The door to data-service.
 #[derive(Debug, Clone)]
@@ -54,6 +59,43 @@ pub(crate) enum Error {
     Ciphertext(#[source] base64::DecodeError),
 }
 
+/// Something that data-service has sealed.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Sealed {
+    key_id: String,
+    ciphertext: String,
+}
+
+impl Sealed {
+    /// As one text.
+    pub(crate) fn to_text(&self) -> String {
+        format!("{} {}", self.key_id, self.ciphertext)
+    }
+
+    /// Of one text. One that was never sealed opens as nothing.
+    pub(crate) fn from_text(text: &str) -> Self {
+        let (key_id, ciphertext) = text.split_once(' ').unwrap_or_default();
+        Self { key_id: key_id.to_owned(), ciphertext: ciphertext.to_owned() }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    answer: String,
+}
+
+#[derive(Serialize)]
+struct ChangeOfHeaders<'a> {
+    endpoint_id: EndpointId,
+    before: Option<Sealed>,
+    change: &'a BTreeMap<String, Option<String>>,
+}
+
+#[derive(Deserialize)]
+struct ChangedHeaders {
+    sealed: Option<Sealed>,
+}
+
 #[derive(Deserialize)]
 struct Made {
     #[serde(flatten)]
@@ -74,11 +116,7 @@ impl DataService {
     /// Asks for a new secret.
     pub(crate) async fn make_secret(&self, signature: Version) -> Result<NewSecret, Error> {
         let path = format!("internal/secrets?signature={signature}");
-        let response = self.ask(Method::POST, &path, |request| request).await?;
-        if !response.status().is_success() {
-            return Err(Error::Status(response.status()));
-        }
-        let made: Made = response.json().await.map_err(Error::Read)?;
+        let made: Made = read(self.ask(Method::POST, &path, |request| request).await?).await?;
         // One that is older than v1a makes what it knows.
         if made.key.version() != signature {
             return Err(Error::OtherVersion { made: made.key.version(), wanted: signature });
@@ -88,6 +126,35 @@ impl DataService {
             ciphertext: STANDARD.decode(made.ciphertext).map_err(Error::Ciphertext)?,
             key_id: made.key_id,
         })
+    }
+
+    /// Seals an answer that holds a secret.
+    pub(crate) async fn seal_answer(&self, answer: &str) -> Result<Sealed, Error> {
+        self.post("internal/sealed-answers", &Answer { answer: answer.to_owned() }).await
+    }
+
+    /// Opens a sealed answer.
+    pub(crate) async fn open_answer(&self, sealed: &Sealed) -> Result<String, Error> {
+        let opened: Answer = self.post("internal/sealed-answers/open", sealed).await?;
+        Ok(opened.answer)
+    }
+
+    /// Changes an endpoint's own headers, and seals them; none if there is none left.
+    pub(crate) async fn seal_headers(
+        &self,
+        endpoint_id: EndpointId,
+        before: Option<&SealedHeaders>,
+        change: &HeaderChange,
+    ) -> Result<Option<SealedHeaders>, Error> {
+        let before = before
+            .map(|before| Sealed { key_id: before.key_id.clone(), ciphertext: STANDARD.encode(&before.ciphertext) });
+        let body = ChangeOfHeaders { endpoint_id, before, change: change.as_map() };
+        let changed: ChangedHeaders = self.post("internal/sealed-headers", &body).await?;
+        let stored = |sealed: Sealed| {
+            let ciphertext = STANDARD.decode(sealed.ciphertext).map_err(Error::Ciphertext)?;
+            Ok(SealedHeaders { key_id: sealed.key_id, ciphertext })
+        };
+        changed.sealed.map(stored).transpose()
     }
 
     /// Has an endpoint sign like this from now on; if it does already, nothing is changed.
@@ -108,16 +175,27 @@ impl DataService {
         passed(self.ask(method, path, |request| request.headers(headers).body(body)).await?).await
     }
 
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Error> {
+        read(self.ask(Method::POST, path, |request| request.json(body)).await?).await
+    }
+
     async fn ask(
         &self,
         method: Method,
         path: &str,
-        with: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
+        with: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> Result<reqwest::Response, Error> {
         let url = self.base.join(path).map_err(Error::Url)?;
         let request = with(self.client.request(method, url)).bearer_auth(self.token.expose());
         request.send().await.map_err(Error::Reach)
     }
+}
+
+async fn read<T: DeserializeOwned>(response: reqwest::Response) -> Result<T, Error> {
+    if !response.status().is_success() {
+        return Err(Error::Status(response.status()));
+    }
+    response.json().await.map_err(Error::Read)
 }
 
 async fn passed(response: reqwest::Response) -> Result<Passed, Error> {

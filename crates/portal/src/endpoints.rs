@@ -1,10 +1,14 @@
-//! `GET` and `PATCH /endpoints/{endpoint_id}`, and how an endpoint is shown.
+//! `GET`, `PATCH` and `DELETE /endpoints/{endpoint_id}`, and how an endpoint is shown.
 
+pub(crate) mod headers;
 pub(crate) mod secret;
 pub(crate) mod settings;
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use chassis::JsonObject;
 use chassis::params::PathParam;
 use domain::ids::{EndpointId, MerchantId};
@@ -12,49 +16,118 @@ use domain::ledger::Order;
 use domain::signature::Version;
 use domain::time::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
-use store::endpoints::{change_endpoint, find_endpoint};
+use store::endpoints::{Headers, change_endpoint, delete_endpoint, find_endpoint};
+use utoipa::ToSchema;
 
 use crate::Portal;
+use crate::access::Access;
 use crate::error::Error;
-use settings::{Description, EndpointUrl, EventFilters, Waits};
+use headers::{HeaderChange, masked};
+use settings::{Description, EndpointUrl, EventFilters, Timeout, Waits};
+
+/// What a merchant can't undo.
+const DISABLED_BY_OPERATOR: &str = "disabled_by_operator";
 
 /// An endpoint as it is shown; `schedule` is null where the default one is followed.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Endpoint {
+    #[schema(value_type = String)]
     endpoint_id: EndpointId,
+    #[schema(value_type = String)]
     merchant_id: MerchantId,
     url: String,
     description: Option<String>,
     event_types: Vec<String>,
+    #[schema(value_type = Option<Vec<String>>)]
     schedule: Option<Waits>,
+    #[schema(value_type = OrderName)]
     order: String,
+    #[schema(value_type = SignatureName)]
     signature: Version,
+    /// For a whole POST.
+    timeout: String,
+    /// Sent with each webhook; the values of some are shown as `***`.
+    headers: BTreeMap<String, String>,
+    /// `enabled` or `disabled`.
     state: String,
     disabled_reason: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
 
 /// What is to be changed. A member that is left out stays as it is; null takes a description or a schedule away.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = EndpointChange)]
 pub(crate) struct Change {
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = String, required = false)]
     url: Option<EndpointUrl>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
     description: Option<Option<Description>>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Vec<String>, required = false)]
     event_types: Option<EventFilters>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Vec<String>>)]
     schedule: Option<Option<Waits>>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = OrderName, required = false)]
     order: Option<Order>,
+    /// Another one is a rotation: a secret is made, and the older ones sign for another day.
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = SignatureName, required = false)]
     signature: Option<Version>,
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = String, required = false)]
+    timeout: Option<Timeout>,
+    /// New values by name; null takes a header away, and one that is left out stays.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, Option<String>>, required = false)]
+    headers: HeaderChange,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = NewState, required = false)]
     state: Option<NewState>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+/// In which order an endpoint wants its events: `any`, as they come; `per_object`, those of one object in the order of its
+/// versions, while other objects are not held up; `latest_only`, like that, but an event that is still to be sent gives way
+/// to a later one of its object.
+#[derive(ToSchema)]
+#[schema(as = Order, rename_all = "snake_case")]
+#[expect(dead_code, reason = "it is only described")]
+pub(crate) enum OrderName {
+    Any,
+    PerObject,
+    LatestOnly,
+}
+
+/// How webhooks are signed: `v1`, HMAC-SHA256, where whoever verifies could sign, too; `v1a`, ed25519, where whoever
+/// verifies holds the public key only.
+#[derive(ToSchema)]
+#[schema(as = Signature, rename_all = "snake_case")]
+#[expect(dead_code, reason = "it is only described")]
+pub(crate) enum SignatureName {
+    V1,
+    V1a,
+}
+
+/// What the endpoint's merchant verifies with.
+#[derive(ToSchema)]
+#[schema(as = VerifyingKey)]
+#[expect(dead_code, reason = "it is only described")]
+pub(crate) struct KeyShape {
+    /// `whsec_…`, with `v1`: to be kept.
+    #[schema(required = false, nullable = false)]
+    secret: Option<String>,
+    /// `whpk_…`, with `v1a`.
+    #[schema(required = false, nullable = false)]
+    public_key: Option<String>,
+}
+
+/// The state that an endpoint is to have.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum NewState {
     Enabled,
@@ -62,10 +135,11 @@ enum NewState {
 }
 
 impl NewState {
-    fn disabled_reason(self) -> Option<&'static str> {
-        match self {
-            Self::Enabled => None,
-            Self::Disabled => Some("disabled_by_operator"),
+    fn disabled_reason(self, access: Access) -> Option<&'static str> {
+        match (self, access) {
+            (Self::Enabled, _) => None,
+            (Self::Disabled, Access::Operator) => Some(DISABLED_BY_OPERATOR),
+            (Self::Disabled, Access::Merchant(_)) => Some("disabled_by_merchant"),
         }
     }
 }
@@ -85,6 +159,8 @@ impl TryFrom<store::endpoints::Endpoint> for Endpoint {
             schedule: schedule.map_err(|error| Error::StoredSchedule(endpoint_id, error))?,
             order: stored.order,
             signature: stored.signature,
+            timeout: Timeout::text(stored.timeout_ms),
+            headers: masked(stored.headers.shown),
             state: stored.state,
             disabled_reason: stored.disabled_reason,
             created_at: stored.created_at,
@@ -92,31 +168,65 @@ impl TryFrom<store::endpoints::Endpoint> for Endpoint {
     }
 }
 
+/// Reads an endpoint.
+#[utoipa::path(get, path = "/endpoints/{endpoint_id}", operation_id = "read_endpoint", tag = "endpoints",
+    params(("endpoint_id" = String, Path, description = "`ep_…`")),
+    responses((status = 200, description = "The endpoint", body = Endpoint)))]
 pub(crate) async fn read(
     State(portal): State<Portal>,
+    access: Access,
     PathParam(endpoint_id): PathParam<EndpointId>,
 ) -> Result<Json<Endpoint>, Error> {
-    shown(endpoint_id, find_endpoint(&portal.pool, endpoint_id).await?)
+    Ok(Json(find(&portal, access, endpoint_id).await?.try_into()?))
 }
 
+/// Changes an endpoint.
+#[utoipa::path(patch, path = "/endpoints/{endpoint_id}", operation_id = "change_endpoint", tag = "endpoints",
+    params(("endpoint_id" = String, Path, description = "`ep_…`")), request_body = Change,
+    responses((status = 200, description = "The endpoint as it is now", body = Endpoint)))]
 pub(crate) async fn change(
     State(portal): State<Portal>,
+    access: Access,
     PathParam(endpoint_id): PathParam<EndpointId>,
     JsonObject(change): JsonObject<Change>,
 ) -> Result<Json<Endpoint>, Error> {
-    // First: repeated after a failure in between, it changes nothing a second time.
+    let before = find(&portal, access, endpoint_id).await?;
+    if change.state.is_some()
+        && access != Access::Operator
+        && before.disabled_reason.as_deref() == Some(DISABLED_BY_OPERATOR)
+    {
+        return Err(Error::DisabledByOperator);
+    }
+    let url = change.url.map(|url| url.allowed(&portal.egress)).transpose()?;
+    let headers = match change.headers.is_empty() {
+        true => None,
+        false => {
+            let headers = changed_headers(&portal, endpoint_id, &before.headers, &change.headers).await?;
+            Some((before.headers, headers))
+        }
+    };
+    let changes_headers = headers.is_some();
+    // When all else is known to be right, and before it is stored: repeated after a failure in between, it changes
+    // nothing a second time.
     if let Some(signature) = change.signature {
         change_signature(&portal, endpoint_id, signature).await?;
     }
     let change = store::endpoints::Change {
-        url: change.url.map(|url| url.allowed(&portal.egress)).transpose()?,
+        url,
         description: change.description.map(|given| given.map(String::from)),
         event_types: change.event_types.map(Vec::from),
         schedule_ms: change.schedule.map(|given| given.map(Vec::from)),
         order: change.order.map(Order::as_str),
-        disabled_reason: change.state.map(NewState::disabled_reason),
+        timeout_ms: change.timeout.map(i32::from),
+        headers,
+        disabled_reason: change.state.map(|state| state.disabled_reason(access)),
     };
-    shown(endpoint_id, change_endpoint(&portal.pool, endpoint_id, change).await?)
+    let changed = change_endpoint(&portal.pool, endpoint_id, change).await?.ok_or(if changes_headers {
+        Error::ChangedMeanwhile(endpoint_id)
+    } else {
+        Error::UnknownEndpoint(endpoint_id)
+    })?;
+    Ok(Json(changed.try_into()?))
 }
 
 /// Another signature needs another secret, so this is a rotation: the older secrets sign for another day.
@@ -125,9 +235,38 @@ async fn change_signature(portal: &Portal, endpoint_id: EndpointId, signature: V
     if passed.status.is_success() { Ok(()) } else { Err(Error::Passed(passed.into())) }
 }
 
-fn shown(endpoint_id: EndpointId, found: Option<store::endpoints::Endpoint>) -> Result<Json<Endpoint>, Error> {
-    let endpoint = found.ok_or(Error::UnknownEndpoint(endpoint_id))?;
-    Ok(Json(endpoint.try_into()?))
+/// Deletes an endpoint. It gets nothing new; what was on its way to it is parked, and stays to be seen.
+#[utoipa::path(delete, path = "/endpoints/{endpoint_id}", operation_id = "delete_endpoint", tag = "endpoints",
+    params(("endpoint_id" = String, Path, description = "`ep_…`")),
+    responses((status = 204, description = "It is gone")))]
+pub(crate) async fn delete(
+    State(portal): State<Portal>,
+    access: Access,
+    PathParam(endpoint_id): PathParam<EndpointId>,
+) -> Result<StatusCode, Error> {
+    find(&portal, access, endpoint_id).await?;
+    match delete_endpoint(&portal.pool, endpoint_id).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(Error::UnknownEndpoint(endpoint_id)),
+    }
+}
+
+/// The headers after a change, as they are to be stored.
+pub(crate) async fn changed_headers(
+    portal: &Portal,
+    endpoint_id: EndpointId,
+    before: &Headers,
+    change: &HeaderChange,
+) -> Result<Headers, Error> {
+    let shown = change.shown_after(before.shown.clone()).map_err(Error::Headers)?;
+    let sealed = portal.data_service.seal_headers(endpoint_id, before.sealed.as_ref(), change).await?;
+    Ok(Headers { shown, sealed })
+}
+
+/// The endpoint, if it exists for whoever asks.
+async fn find(portal: &Portal, access: Access, endpoint_id: EndpointId) -> Result<store::endpoints::Endpoint, Error> {
+    let found = find_endpoint(&portal.pool, endpoint_id).await?;
+    found.filter(|endpoint| access.sees(endpoint.merchant_id)).ok_or(Error::UnknownEndpoint(endpoint_id))
 }
 
 /// A member that is there; whether it may be null is for its type to say.

@@ -18,6 +18,10 @@ pub struct Flags {
     /// A file that holds the token which every request must bring as `Authorization: Bearer <token>`.
     #[arg(long, env = "EVERHOOK_OPERATOR_TOKEN_FILE")]
     pub operator_token_file: PathBuf,
+    /// A file with the keys that merchants' tokens are signed with, base64 of 32 bytes a line. The first one signs; keep an
+    /// old one as a further line for a day.
+    #[arg(long, env = "EVERHOOK_TOKEN_KEY_FILE")]
+    pub token_key_file: PathBuf,
     /// Where data-service is; it makes the signing secrets.
     #[arg(long, env = "EVERHOOK_DATA_SERVICE_URL", default_value = "http://127.0.0.1:3002")]
     pub data_service_url: Url,

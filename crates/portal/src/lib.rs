@@ -2,57 +2,93 @@
 //!
 //! It holds no key: signing secrets pass through, from data-service to whoever may see them.
 
+mod access;
 mod audit;
+mod clock;
 mod data_service;
+mod deliveries;
 mod endpoints;
 mod error;
+mod event_types;
+mod events;
 mod flags;
 mod hops;
-mod limit;
+mod idempotency;
+mod merchant_token;
 mod merchants;
+mod openapi;
+mod page;
 mod parked_records;
 mod why;
 mod window;
 
-use axum::Router;
+use std::sync::Arc;
+
+use axum::extract::Extension;
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::middleware::{from_fn, from_fn_with_state};
 use chassis::egress::Policy;
-use chassis::token::require_token;
 use chassis::{Problem, Token};
 use store::PgPool;
+use utoipa_axum::routes;
+
+use access::{Doors, operator_only, require_access};
+use error::Code;
+use openapi::{Document, for_merchants, for_operator};
 
 pub use data_service::DataService;
 pub use flags::Flags;
+pub use merchant_token::{NotKeys, TokenKeys};
 
 /// What the handlers share.
 #[derive(Debug, Clone)]
 pub struct Portal {
     /// The database.
     pub pool: PgPool,
+    /// The database, for [`store::Statements::Scans`].
+    pub lists: PgPool,
     /// Whoever makes secrets.
     pub data_service: DataService,
+    /// What merchants' tokens are signed with.
+    pub token_keys: TokenKeys,
     /// What an endpoint's URL may be.
     pub egress: Policy,
 }
 
-/// All routes of the service; each asks for the operator's token.
-pub fn router(portal: Portal, operator: Token) -> Router {
-    Router::new()
-        .route("/merchants", get(merchants::list))
-        .route("/merchants/{merchant_id}", get(merchants::read))
-        .route("/merchants/{merchant_id}/endpoints", get(merchants::endpoints::list).post(merchants::endpoints::create))
-        .route("/endpoints/{endpoint_id}", get(endpoints::read).patch(endpoints::change))
-        .route("/endpoints/{endpoint_id}/secret", get(endpoints::secret::read))
-        .route("/endpoints/{endpoint_id}/secret/rotate", post(endpoints::secret::rotate))
-        .route("/parked-records", get(parked_records::list))
-        .route("/audit", get(audit::read))
-        .route("/why/{id}", get(why::read))
-        .route("/hops", get(hops::list))
+/// All routes of the service. Each asks for a token; those that are not for merchants ask for the operator's.
+pub fn router(portal: Portal, operator: Token) -> axum::Router {
+    let doors = Doors { operator, token_keys: portal.token_keys.clone() };
+    let of_operator = openapi::Router::new()
+        .routes(routes!(merchants::list, merchants::create))
+        .routes(routes!(merchants::change))
+        .routes(routes!(merchants::tokens::create))
+        .routes(routes!(parked_records::list))
+        .routes(routes!(audit::read))
+        .routes(routes!(hops::list));
+    let of_merchants = openapi::Router::new()
+        .routes(routes!(merchants::read))
+        .routes(routes!(merchants::endpoints::list, merchants::endpoints::create))
+        .routes(routes!(endpoints::read, endpoints::change, endpoints::delete))
+        .routes(routes!(endpoints::secret::read))
+        .routes(routes!(endpoints::secret::rotate))
+        .routes(routes!(events::list))
+        .routes(routes!(events::read))
+        .routes(routes!(event_types::list))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::read))
+        .routes(routes!(deliveries::attempts::list))
+        .routes(routes!(why::read))
+        .routes(routes!(openapi::read));
+    let (router, document) = openapi::Router::with_openapi(openapi::head())
+        .merge(for_operator(of_operator).route_layer(from_fn(operator_only)))
+        .merge(for_merchants(of_merchants))
+        .split_for_parts();
+    router
         .method_not_allowed_fallback(|| async {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path knows other methods")
+            let code = Code::MethodNotAllowed.as_str();
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, code, "this path knows other methods")
         })
+        .layer(Extension(Document(Arc::new(document))))
         .with_state(portal)
-        .layer(from_fn_with_state(operator, require_token))
+        .layer(from_fn_with_state(doors, require_access))
 }

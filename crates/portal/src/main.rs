@@ -3,8 +3,8 @@
 use anyhow::Context as _;
 use chassis::{Lifecycle, Token, client, lifecycle, server, telemetry};
 use clap::Parser;
-use portal::{DataService, Flags, Portal, router};
-use store::Durability;
+use portal::{DataService, Flags, Portal, TokenKeys, router};
+use store::{Durability, Statements};
 
 fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
@@ -20,9 +20,15 @@ fn main() -> anyhow::Result<()> {
         let token = Token::from_file(&flags.data_service_token_file)?;
         let data_service = DataService::new(client, &flags.data_service_url, token)?;
         let url = flags.database.url_with_password()?;
-        let pool = store::connect(url.as_str(), flags.database.database_connections, "portal", Durability::Durable)
-            .context("setting up the connections to the database")?;
-        let portal = Portal { pool, data_service, egress: flags.egress.policy() };
+        let connect = |connections: u32, statements| {
+            store::connect_for(statements, url.as_str(), connections.max(1), "portal", Durability::Durable)
+                .context("setting up the connections to the database")
+        };
+        let for_lists = flags.database.database_connections / 2;
+        let lists = connect(for_lists, Statements::Scans)?;
+        let pool = connect(flags.database.database_connections.saturating_sub(for_lists), Statements::Any)?;
+        let token_keys = TokenKeys::from_file(&flags.token_key_file)?;
+        let portal = Portal { pool, lists, data_service, token_keys, egress: flags.egress.policy() };
         let listener = server::bind(flags.listen).await?;
         server::serve(&lifecycle, listener, router(portal, operator));
         lifecycle.finish(flags.service.shutdown_timeout).await?;

@@ -9,34 +9,38 @@ use domain::ids::ParkedId;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use store::parked::list_parked_records;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::Portal;
 use crate::error::Error;
-use crate::limit::Limit;
+use crate::page::{Cursor, Limit, Page, cursor};
 
 /// A page is cut short when its values pass this many bytes.
 const MOST_BYTES: i64 = 4 * 1024 * 1024;
 
-#[derive(Deserialize)]
+/// Which parked records.
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Page {
+#[into_params(parameter_in = Query)]
+pub(crate) struct Wanted {
+    /// The `next_cursor` of the page before.
     #[serde(default)]
-    after: Option<ParkedId>,
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor<ParkedId>>,
+    /// How many items at most.
     #[serde(default)]
-    limit: Limit<1000>,
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 250, default = 50)]
+    limit: Limit,
 }
 
-#[derive(Serialize)]
-pub(crate) struct ParkedRecords {
-    parked_records: Vec<ParkedRecord>,
-    next: Option<String>,
-}
-
-#[derive(Serialize)]
-struct ParkedRecord {
+/// A record that names no event that the ledger knows.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ParkedRecord {
     parked_id: String,
+    /// `unreadable`, `unknown_event` or `before_horizon`.
     reason: String,
     detail: Option<String>,
+    /// Null if it came through Restate's ingress.
     topic: Option<String>,
     partition: Option<i32>,
     offset: Option<i64>,
@@ -44,17 +48,24 @@ struct ParkedRecord {
     value_base64: String,
     value_bytes: usize,
     event_id: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
     parked_at: Timestamp,
+    /// When its event was routed after all.
+    #[schema(value_type = Option<String>, format = DateTime)]
     resolved_at: Option<Timestamp>,
 }
 
+/// Lists parked records. A page ends early when the values pass 4 MiB.
+#[utoipa::path(get, path = "/parked-records", operation_id = "list_parked_records", tag = "ledger", params(Wanted),
+    responses((status = 200, description = "A page", body = Page<ParkedRecord>)))]
 pub(crate) async fn list(
     State(portal): State<Portal>,
-    QueryParams(page): QueryParams<Page>,
-) -> Result<Json<ParkedRecords>, Error> {
-    let found = list_parked_records(&portal.pool, page.after, page.limit.get(), MOST_BYTES).await?;
-    let next = found.records.last().filter(|_| found.has_more).map(|record| record.parked_id.clone());
-    Ok(Json(ParkedRecords { parked_records: found.records.into_iter().map(shown).collect(), next }))
+    QueryParams(wanted): QueryParams<Wanted>,
+) -> Result<Json<Page<ParkedRecord>>, Error> {
+    let before = wanted.cursor.map(|cursor| cursor.0);
+    let found = list_parked_records(&portal.lists, before, wanted.limit.get(), MOST_BYTES).await?;
+    let next_cursor = found.records.last().filter(|_| found.has_more).map(|record| cursor(&record.parked_id));
+    Ok(Json(Page { items: found.records.into_iter().map(shown).collect(), next_cursor }))
 }
 
 fn shown(record: store::parked::ParkedRecord) -> ParkedRecord {

@@ -14,6 +14,7 @@ use store::PgPool;
 use store::why::{Attempt, Delivery, Event, attempts_of, database_now, deliveries, events_of, find_event};
 
 use crate::Portal;
+use crate::access::Access;
 use crate::error::Error;
 use shown::Why;
 
@@ -32,23 +33,32 @@ struct Told {
     attempts: Vec<Attempt>,
 }
 
-pub(crate) async fn read(State(portal): State<Portal>, PathParam(id): PathParam<String>) -> Result<Json<Why>, Error> {
+/// Tells where a payment's events, an event or a delivery are: who owns them now, what they wait for, and the next moment.
+#[utoipa::path(get, path = "/why/{id}", operation_id = "read_why", tag = "ledger",
+    params(("id" = String, Path, description = "`pay_…`, `evt_…` or `dlv_…`")),
+    responses((status = 200, description = "The answer", body = Why)))]
+pub(crate) async fn read(
+    State(portal): State<Portal>,
+    access: Access,
+    PathParam(id): PathParam<String>,
+) -> Result<Json<Why>, Error> {
     let pool = &portal.pool;
     if let Ok(payment_id) = id.parse::<PaymentId>() {
-        why_payment(pool, payment_id).await
+        why_payment(pool, access, payment_id).await
     } else if let Ok(event_id) = id.parse::<EventId>() {
-        why_event(pool, event_id).await
+        why_event(pool, access, event_id).await
     } else if let Ok(delivery_id) = id.parse::<DeliveryId>() {
-        why_delivery(pool, delivery_id).await
+        why_delivery(pool, access, delivery_id).await
     } else {
         Err(Error::UnknownId(id.chars().take(80).collect()))
     }
     .map(Json)
 }
 
-async fn why_payment(pool: &PgPool, payment_id: PaymentId) -> Result<Why, Error> {
+async fn why_payment(pool: &PgPool, access: Access, payment_id: PaymentId) -> Result<Why, Error> {
     let id = payment_id.to_string();
-    let events = events_of(pool, &id, MOST_EVENTS).await?;
+    let mut events = events_of(pool, &id, MOST_EVENTS).await?;
+    events.retain(|event| access.sees_id(Some(&event.merchant_id)));
     if events.is_empty() {
         return Err(Error::UnknownId(id));
     }
@@ -56,25 +66,32 @@ async fn why_payment(pool: &PgPool, payment_id: PaymentId) -> Result<Why, Error>
     Ok(Why::new(words::payment(&id, &stories, now), id, "payment", stories, now))
 }
 
-async fn why_event(pool: &PgPool, event_id: EventId) -> Result<Why, Error> {
+async fn why_event(pool: &PgPool, access: Access, event_id: EventId) -> Result<Why, Error> {
     let id = event_id.to_string();
     if let Some(event) = find_event(pool, &id).await? {
+        if !access.sees_id(Some(&event.merchant_id)) {
+            return Err(Error::UnknownId(id));
+        }
         let (stories, now) = tell(pool, vec![event], None).await?;
         let answer = stories.iter().map(|story| words::event(story, now)).collect();
         return Ok(Why::new(answer, id, "event", stories, now));
+    }
+    if access != Access::Operator {
+        return Err(Error::UnknownId(id));
     }
     let parked_id = store::parked::record_naming(pool, &id).await?.ok_or_else(|| Error::UnknownId(id.clone()))?;
     let now = database_now(pool).await?.into();
     Ok(Why::new(words::unknown_event(&id, &parked_id), id, "event", Vec::new(), now))
 }
 
-async fn why_delivery(pool: &PgPool, delivery_id: DeliveryId) -> Result<Why, Error> {
+async fn why_delivery(pool: &PgPool, access: Access, delivery_id: DeliveryId) -> Result<Why, Error> {
     let id = delivery_id.to_string();
     let only = [id];
     let event_id = deliveries(pool, &only).await?.into_iter().next().map(|delivery| delivery.event_id);
     let [id] = only;
     let event_id = event_id.ok_or_else(|| Error::UnknownId(id.clone()))?;
-    let event = find_event(pool, &event_id).await?.ok_or_else(|| Error::UnknownId(id.clone()))?;
+    let event = find_event(pool, &event_id).await?.filter(|event| access.sees_id(Some(&event.merchant_id)));
+    let event = event.ok_or_else(|| Error::UnknownId(id.clone()))?;
     let (stories, now) = tell(pool, vec![event], Some(&id)).await?;
     let told = stories.iter().flat_map(|story| &story.deliveries);
     let answer = told.map(|told| words::delivery(told, now)).collect();

@@ -18,15 +18,21 @@ impl Window {
 
     /// A window of at most 31 days after 1970.
     pub(crate) fn new(from: Timestamp, to: Timestamp) -> Result<Self, Error> {
-        if from.unix_micros() < 0 {
-            return Err(Error::Window { field: "from", detail: "a window begins after 1970" });
-        }
-        if to <= from {
-            return Err(Error::Window { field: "to", detail: "a window ends after it has begun" });
-        }
+        in_order(Some(from), Some(to))?;
         if to.since(from) > Self::LONGEST {
             return Err(Error::Window { field: "to", detail: "a window is at most 31 days long" });
         }
         Ok(Self { from, to })
     }
+}
+
+/// A window of a list: both ends may be open.
+pub(crate) fn in_order(from: Option<Timestamp>, to: Option<Timestamp>) -> Result<(), Error> {
+    if from.is_some_and(|from| from.unix_micros() < 0) {
+        return Err(Error::Window { field: "from", detail: "a window begins after 1970" });
+    }
+    if to.zip(from).is_some_and(|(to, from)| to <= from) {
+        return Err(Error::Window { field: "to", detail: "a window ends after it has begun" });
+    }
+    Ok(())
 }

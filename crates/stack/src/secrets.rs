@@ -53,7 +53,7 @@ impl Secrets {
         }
     }
 
-    /// The file of a key for the ledger's secrets: 32 random bytes as standard base64.
+    /// The file of a key, for the ledger's secrets or for merchants' tokens: 32 random bytes as standard base64.
     ///
     /// # Errors
     /// If it can't be written.

@@ -125,6 +125,7 @@ impl Services<'_> {
         Ok(self
             .database(Arguments::default(), &roles::PORTAL)?
             .flag("--operator-token-file", self.secrets.file(OPERATOR_TOKEN)?)
+            .flag("--token-key-file", self.secrets.key_file("portal-token-key")?)
             .flag("--data-service-url", self.url(Door::DataService))
             .flag("--data-service-token-file", self.secrets.file(PORTAL_TOKEN)?)
             .reaching_loopback())

@@ -1,13 +1,18 @@
 //! Endpoints: where merchants want their events.
 
+use std::collections::BTreeMap;
+
 use domain::ids::{EndpointId, MerchantId, SecretId};
 use domain::signature::Version;
 use domain::time::Timestamp;
 use sqlx::PgPool;
+use sqlx::types::Json;
 use time::OffsetDateTime;
 
 use crate::Error;
 use crate::decode::parsed;
+use crate::idempotency::Kept;
+use crate::span::below;
 
 /// The constraint that an endpoint of an unknown merchant violates.
 pub const MERCHANT_EXISTS: &str = "endpoints_merchant_exists";
@@ -27,16 +32,38 @@ pub struct Endpoint {
     pub event_types: Vec<String>,
     /// Waits before each attempt, in milliseconds; none is the default schedule.
     pub schedule_ms: Option<Vec<i64>>,
-    /// `any` or `per_object`.
+    /// `any`, `per_object` or `latest_only`.
     pub order: String,
     /// What its current secret signs with.
     pub signature: Version,
+    /// For a whole POST.
+    pub timeout_ms: i32,
+    /// Headers of its own.
+    pub headers: Headers,
     /// `enabled` or `disabled`.
     pub state: String,
     /// Why it is disabled.
     pub disabled_reason: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+/// The headers that an endpoint wants besides ours.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers {
+    /// Names, with the values that may be shown.
+    pub shown: BTreeMap<String, Option<String>>,
+    /// All names and values, encrypted; none if there are no headers.
+    pub sealed: Option<SealedHeaders>,
+}
+
+/// Headers as they are stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedHeaders {
+    /// The key that they are encrypted with.
+    pub key_id: String,
+    /// Nonce and ciphertext.
+    pub ciphertext: Vec<u8>,
 }
 
 /// An endpoint to be made, with its first secret.
@@ -54,16 +81,44 @@ pub struct NewEndpoint {
     pub event_types: Vec<String>,
     /// None is the default schedule.
     pub schedule_ms: Option<Vec<i64>>,
-    /// `any` or `per_object`.
+    /// `any`, `per_object` or `latest_only`.
     pub order: &'static str,
     /// What it signs with.
     pub signature: Version,
+    /// For a whole POST.
+    pub timeout_ms: i32,
+    /// Headers of its own.
+    pub headers: Headers,
     /// The id of its secret.
     pub secret_id: SecretId,
     /// The key that the secret is encrypted with.
     pub key_id: String,
     /// The secret, encrypted.
     pub ciphertext: Vec<u8>,
+    /// When it is made.
+    pub created_at: Timestamp,
+}
+
+impl NewEndpoint {
+    /// The endpoint as it will be stored.
+    #[must_use]
+    pub fn as_stored(&self) -> Endpoint {
+        Endpoint {
+            endpoint_id: self.endpoint_id,
+            merchant_id: self.merchant_id,
+            url: self.url.clone(),
+            description: self.description.clone(),
+            event_types: self.event_types.clone(),
+            schedule_ms: self.schedule_ms.clone(),
+            order: self.order.to_owned(),
+            signature: self.signature,
+            timeout_ms: self.timeout_ms,
+            headers: self.headers.clone(),
+            state: "enabled".to_owned(),
+            disabled_reason: None,
+            created_at: self.created_at,
+        }
+    }
 }
 
 /// What is to be changed; none leaves a setting as it is.
@@ -77,8 +132,12 @@ pub struct Change {
     pub event_types: Option<Vec<String>>,
     /// `Some(None)` goes back to the default schedule.
     pub schedule_ms: Option<Option<Vec<i64>>>,
-    /// `any` or `per_object`.
+    /// `any`, `per_object` or `latest_only`.
     pub order: Option<&'static str>,
+    /// For a whole POST.
+    pub timeout_ms: Option<i32>,
+    /// The headers that were seen, and those that take their place. If others are there by now, nothing is changed.
+    pub headers: Option<(Headers, Headers)>,
     /// Enabled, or disabled for this reason.
     pub disabled_reason: Option<Option<&'static str>>,
 }
@@ -92,33 +151,35 @@ struct Row {
     schedule_ms: Option<Vec<i64>>,
     order: String,
     signature: String,
+    timeout_ms: i32,
     state: String,
     disabled_reason: Option<String>,
     created_at: OffsetDateTime,
+    shown_headers: Json<BTreeMap<String, Option<String>>>,
+    headers_key_id: Option<String>,
+    headers_ciphertext: Option<Vec<u8>>,
 }
 
-/// Stores an endpoint and its secret.
+/// Stores an endpoint, its secret, and the answer to its idempotency key if there is one.
 ///
 /// # Errors
-/// With the constraint [`MERCHANT_EXISTS`] if there is no such merchant; or if the statement fails. Nothing is stored
-/// then.
-pub async fn insert_endpoint(pool: &PgPool, new: NewEndpoint) -> Result<Endpoint, Error> {
-    sqlx::query_as!(
-        Row,
+/// With the constraint [`MERCHANT_EXISTS`] if there is no such merchant, or [`crate::idempotency::KEY_TAKEN`]; or if the
+/// statement fails. Nothing is stored then.
+pub async fn insert_endpoint(pool: &PgPool, new: NewEndpoint, kept: Option<Kept<'_>>) -> Result<(), Error> {
+    sqlx::query!(
         r#"
-        with made as (
+        with kept as (
+            insert into idempotency_keys (key, fingerprint, status, response)
+            select $12::text, $13, $14, $15 where $12::text is not null
+            returning key
+        ), made as (
             insert into endpoints
-                (endpoint_id, merchant_id, url, description, event_types, schedule_ms, signature, delivery_order)
-            values ($1, $2, $3, $4, $5, $6, $7, $11)
-            returning endpoint_id, merchant_id, url, description, event_types, schedule_ms, signature,
-                delivery_order as "order", state, disabled_reason, created_at
-        ), secret as (
-            insert into endpoint_secrets (secret_id, endpoint_id, signature, key_id, ciphertext)
-            values ($8, $1, $7, $9, $10)
+                (endpoint_id, merchant_id, url, description, event_types, schedule_ms, signature, created_at, timeout_ms,
+                shown_headers, headers_key_id, headers_ciphertext, delivery_order)
+            select $1, $2, $3, $4, $5, $6, $7, $11, $16, $17, $18, $19, $20 from (select count(*) from kept) as first
         )
-        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, signature, "order", state,
-            disabled_reason, created_at
-        from made
+        insert into endpoint_secrets (secret_id, endpoint_id, signature, key_id, ciphertext)
+        values ($8, $1, $7, $9, $10)
         "#,
         new.endpoint_id.to_string(),
         new.merchant_id.to_string(),
@@ -130,15 +191,24 @@ pub async fn insert_endpoint(pool: &PgPool, new: NewEndpoint) -> Result<Endpoint
         new.secret_id.to_string(),
         new.key_id,
         new.ciphertext,
+        new.created_at.into_inner(),
+        kept.map(|kept| kept.key),
+        kept.map(|kept| kept.fingerprint),
+        kept.map(|kept| kept.status),
+        kept.map(|kept| kept.response),
+        new.timeout_ms,
+        Json(&new.headers.shown) as _,
+        new.headers.sealed.as_ref().map(|sealed| &sealed.key_id),
+        new.headers.sealed.as_ref().map(|sealed| &sealed.ciphertext),
         new.order,
     )
-    .fetch_one(pool)
+    .execute(pool)
     .await
-    .map_err(Error::doing("storing an endpoint and its secret"))?
-    .into_endpoint()
+    .map_err(Error::doing("storing an endpoint and its secret"))?;
+    Ok(())
 }
 
-/// Reads an endpoint; none if there is no such endpoint.
+/// Reads an endpoint; none if there is no such endpoint, or it is deleted.
 ///
 /// # Errors
 /// If the statement fails.
@@ -146,11 +216,11 @@ pub async fn find_endpoint(pool: &PgPool, endpoint_id: EndpointId) -> Result<Opt
     sqlx::query_as!(
         Row,
         r#"
-        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, signature,
-            delivery_order as "order", state,
-            disabled_reason, created_at
+        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, delivery_order as "order", signature,
+            timeout_ms, state, disabled_reason, created_at,
+            shown_headers as "shown_headers: Json<BTreeMap<String, Option<String>>>", headers_key_id, headers_ciphertext
         from endpoints
-        where endpoint_id = $1
+        where endpoint_id = $1 and deleted_at is null
         "#,
         endpoint_id.to_string(),
     )
@@ -161,29 +231,29 @@ pub async fn find_endpoint(pool: &PgPool, endpoint_id: EndpointId) -> Result<Opt
     .transpose()
 }
 
-/// Reads at most `limit` endpoints of a merchant in the order of their ids, after one of them or from the first on.
+/// Reads at most `limit` endpoints of a merchant, newest first, before one of them or from the last on.
 ///
 /// # Errors
 /// If the statement fails.
 pub async fn list_endpoints(
     pool: &PgPool,
     merchant_id: MerchantId,
-    after: Option<EndpointId>,
+    before: Option<EndpointId>,
     limit: i64,
 ) -> Result<Vec<Endpoint>, Error> {
     sqlx::query_as!(
         Row,
         r#"
-        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, signature,
-            delivery_order as "order", state,
-            disabled_reason, created_at
+        select endpoint_id, merchant_id, url, description, event_types, schedule_ms, delivery_order as "order", signature,
+            timeout_ms, state, disabled_reason, created_at,
+            shown_headers as "shown_headers: Json<BTreeMap<String, Option<String>>>", headers_key_id, headers_ciphertext
         from endpoints
-        where merchant_id = $1 and endpoint_id > $2
-        order by endpoint_id
+        where merchant_id = $1 and endpoint_id < $2 and deleted_at is null
+        order by endpoint_id desc
         limit $3
         "#,
         merchant_id.to_string(),
-        after.map(|id| id.to_string()).unwrap_or_default(),
+        below(EndpointId::PREFIX, before),
         limit,
     )
     .fetch_all(pool)
@@ -194,7 +264,40 @@ pub async fn list_endpoints(
     .collect()
 }
 
-/// Changes an endpoint; answers it as it is then, or none if there is no such endpoint.
+/// The ids of all endpoints of a merchant, also of the deleted ones.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn endpoint_ids_of(pool: &PgPool, merchant_id: MerchantId) -> Result<Vec<String>, Error> {
+    sqlx::query_scalar!("select endpoint_id from endpoints where merchant_id = $1", merchant_id.to_string())
+        .fetch_all(pool)
+        .await
+        .map_err(Error::doing("reading the ids of the endpoints of a merchant"))
+}
+
+/// Deletes an endpoint: it gets nothing new, and its unfinished deliveries are parked when they are due. Answers whether
+/// there was one.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn delete_endpoint(pool: &PgPool, endpoint_id: EndpointId) -> Result<bool, Error> {
+    let done = sqlx::query!(
+        r#"
+        update endpoints
+        set state = 'disabled', disabled_reason = 'deleted', deleted_at = clock_timestamp(),
+            updated_at = clock_timestamp()
+        where endpoint_id = $1 and deleted_at is null
+        "#,
+        endpoint_id.to_string(),
+    )
+    .execute(pool)
+    .await
+    .map_err(Error::doing("deleting an endpoint"))?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Changes an endpoint; answers it as it is then, or none if there is no such endpoint, or its headers are others than
+/// those that were seen.
 ///
 /// # Errors
 /// If the statement fails.
@@ -203,6 +306,8 @@ pub async fn change_endpoint(
     endpoint_id: EndpointId,
     change: Change,
 ) -> Result<Option<Endpoint>, Error> {
+    let (seen, headers) = change.headers.as_ref().map(|(seen, headers)| (seen, headers)).unzip();
+    let sealed = headers.and_then(|headers| headers.sealed.as_ref());
     let (changes_schedule, schedule_ms) = (change.schedule_ms.is_some(), change.schedule_ms.flatten());
     sqlx::query_as!(
         Row,
@@ -212,14 +317,19 @@ pub async fn change_endpoint(
             description = case when $3 then $4 else description end,
             event_types = coalesce($5, event_types),
             schedule_ms = case when $6 then $7 else schedule_ms end,
-            delivery_order = coalesce($10, delivery_order),
+            delivery_order = coalesce($16, delivery_order),
             state = case when not $8 then state when $9::text is null then 'enabled' else 'disabled' end,
             disabled_reason = case when $8 then $9 else disabled_reason end,
+            timeout_ms = coalesce($10, timeout_ms),
+            shown_headers = case when $11 then $13 else shown_headers end,
+            headers_key_id = case when $11 then $14 else headers_key_id end,
+            headers_ciphertext = case when $11 then $15 else headers_ciphertext end,
             updated_at = clock_timestamp()
-        where endpoint_id = $1
-        returning endpoint_id, merchant_id, url, description, event_types, schedule_ms, signature,
-            delivery_order as "order", state,
-            disabled_reason, created_at
+        where endpoint_id = $1 and deleted_at is null
+            and (not $11 or headers_ciphertext is not distinct from $12)
+        returning endpoint_id, merchant_id, url, description, event_types, schedule_ms, delivery_order as "order", signature,
+            timeout_ms, state, disabled_reason, created_at,
+            shown_headers as "shown_headers: Json<BTreeMap<String, Option<String>>>", headers_key_id, headers_ciphertext
         "#,
         endpoint_id.to_string(),
         change.url,
@@ -230,6 +340,12 @@ pub async fn change_endpoint(
         schedule_ms.as_deref(),
         change.disabled_reason.is_some(),
         change.disabled_reason.flatten(),
+        change.timeout_ms,
+        headers.is_some(),
+        seen.and_then(|seen| seen.sealed.as_ref()).map(|sealed| &sealed.ciphertext),
+        Json(headers.map(|headers| &headers.shown)) as _,
+        sealed.map(|sealed| &sealed.key_id),
+        sealed.map(|sealed| &sealed.ciphertext),
         change.order,
     )
     .fetch_optional(pool)
@@ -251,6 +367,14 @@ impl Row {
             schedule_ms: self.schedule_ms,
             order: self.order,
             signature: parsed(doing, &self.signature)?,
+            timeout_ms: self.timeout_ms,
+            headers: Headers {
+                shown: self.shown_headers.0,
+                sealed: self
+                    .headers_key_id
+                    .zip(self.headers_ciphertext)
+                    .map(|(key_id, ciphertext)| SealedHeaders { key_id, ciphertext }),
+            },
             state: self.state,
             disabled_reason: self.disabled_reason,
             created_at: self.created_at.into(),

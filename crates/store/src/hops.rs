@@ -5,6 +5,7 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 
 use crate::Error;
+use crate::span::below;
 
 /// The hops of one routed event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +26,8 @@ pub struct Hop {
     pub routed_at: OffsetDateTime,
 }
 
-/// Reads at most `limit` hops of the events that occurred from `from` until before `to`, in the order of their ids,
-/// after one of them or from the first on.
+/// Reads at most `limit` hops of the events that occurred from `from` until before `to`, newest first,
+/// before one of them or from the last on.
 ///
 /// # Errors
 /// If the statement fails.
@@ -34,7 +35,7 @@ pub async fn list_hops(
     pool: &PgPool,
     from: OffsetDateTime,
     to: OffsetDateTime,
-    after: Option<EventId>,
+    before: Option<EventId>,
     limit: i64,
 ) -> Result<Vec<Hop>, Error> {
     sqlx::query_as!(
@@ -49,14 +50,14 @@ pub async fn list_hops(
         ) e
         where r.event_id >= lowest_id('evt_', $1)
             and r.event_id < lowest_id('evt_', $2::timestamptz + interval '1 ms')
-            and r.event_id > $3
+            and r.event_id < $3
             and e.occurred_at >= $1 and e.occurred_at < $2
-        order by r.event_id
+        order by r.event_id desc
         limit $4
         "#,
         from,
         to,
-        after.map(|id| id.to_string()).unwrap_or_default(),
+        below(EventId::PREFIX, before),
         limit,
     )
     .fetch_all(pool)

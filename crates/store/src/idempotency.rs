@@ -46,6 +46,26 @@ pub async fn first_answer(connections: &KeptConnections, key: &str) -> Result<Op
     found.map_err(Error::doing("reading the first answer to an idempotency key"))
 }
 
+/// As [`first_answer`], on a connection of the pool.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn find_first_answer(pool: &PgPool, key: &str) -> Result<Option<FirstAnswer>, Error> {
+    sqlx::query_as!(FirstAnswer, "select fingerprint, status, response from idempotency_keys where key = $1", key)
+        .fetch_optional(pool)
+        .await
+        .map_err(Error::doing("reading the first answer to an idempotency key"))
+}
+
+/// Keeps an answer, which answers for nothing else that is stored.
+///
+/// # Errors
+/// As [`keep_answer`].
+pub async fn keep(pool: &PgPool, kept: &Kept<'_>) -> Result<(), Error> {
+    let mut connection = pool.acquire().await.map_err(Error::doing("taking a connection"))?;
+    keep_answer(&mut connection, kept).await
+}
+
 /// Keeps an answer in the transaction of the connection. While another transaction holds the same key, this waits.
 ///
 /// # Errors

@@ -4,7 +4,9 @@ pub use sqlx::{PgConnection, PgPool};
 
 pub mod audit;
 mod decode;
+pub mod deliveries;
 pub mod endpoints;
+pub mod events;
 pub mod hops;
 pub mod idempotency;
 pub mod kept;
@@ -16,6 +18,7 @@ pub mod payments;
 mod pool;
 pub mod schema;
 pub mod secrets;
+pub mod span;
 pub mod transaction;
 pub mod why;
 

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use crate::Error;
 use crate::decode::parsed;
 use crate::idempotency::Kept;
+use crate::span::below;
 
 /// The constraint that a second merchant of the same id violates.
 pub const MERCHANT_ID_TAKEN: &str = "merchants_pkey";
@@ -75,6 +76,24 @@ pub async fn ensure_merchant(pool: &PgPool, merchant_id: MerchantId, name: &str)
     Ok(())
 }
 
+/// Renames a merchant; answers it as it is then, or none if there is no such merchant.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn rename_merchant(pool: &PgPool, merchant_id: MerchantId, name: &str) -> Result<Option<Merchant>, Error> {
+    sqlx::query_as!(
+        Row,
+        "update merchants set name = $2 where merchant_id = $1 returning merchant_id, name, created_at",
+        merchant_id.to_string(),
+        name,
+    )
+    .fetch_optional(pool)
+    .await
+    .map_err(Error::doing("renaming a merchant"))?
+    .map(Row::into_merchant)
+    .transpose()
+}
+
 /// Reads a merchant; none if there is no such merchant.
 ///
 /// # Errors
@@ -92,21 +111,21 @@ pub async fn find_merchant(pool: &PgPool, merchant_id: MerchantId) -> Result<Opt
     .transpose()
 }
 
-/// Reads at most `limit` merchants in the order of their ids, after one of them or from the first on.
+/// Reads at most `limit` merchants, newest first, before one of them or from the last on.
 ///
 /// # Errors
 /// If the statement fails.
-pub async fn list_merchants(pool: &PgPool, after: Option<MerchantId>, limit: i64) -> Result<Vec<Merchant>, Error> {
+pub async fn list_merchants(pool: &PgPool, before: Option<MerchantId>, limit: i64) -> Result<Vec<Merchant>, Error> {
     sqlx::query_as!(
         Row,
         r#"
         select merchant_id, name, created_at
         from merchants
-        where merchant_id > $1
-        order by merchant_id
+        where merchant_id < $1
+        order by merchant_id desc
         limit $2
         "#,
-        after.map(|id| id.to_string()).unwrap_or_default(),
+        below(MerchantId::PREFIX, before),
         limit,
     )
     .fetch_all(pool)

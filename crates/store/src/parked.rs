@@ -5,6 +5,7 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 
 use crate::Error;
+use crate::span::below;
 
 /// A parked record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,20 +37,20 @@ pub struct ParkedRecord {
 /// Some parked records, and whether there are more behind them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
-    /// In the order of their ids.
+    /// Newest first.
     pub records: Vec<ParkedRecord>,
     /// Whether there are more.
     pub has_more: bool,
 }
 
-/// Reads at most `limit` records in the order of their ids, after one of them or from the first on; fewer if their
-/// values together pass `most_bytes`, but at least one.
+/// Reads at most `limit` records, newest first, before one of them or from the last on; fewer if their values
+/// together pass `most_bytes`, but at least one.
 ///
 /// # Errors
 /// If the statement fails.
 pub async fn list_parked_records(
     pool: &PgPool,
-    after: Option<ParkedId>,
+    before: Option<ParkedId>,
     limit: i64,
     most_bytes: i64,
 ) -> Result<Page, Error> {
@@ -59,14 +60,14 @@ pub async fn list_parked_records(
             resolved_at, found as "found!"
         from (
             select *, count(*) over () as found,
-                sum(octet_length(value)) over (order by parked_id) - octet_length(value) as bytes_before
-            from (select * from parked_records where parked_id > $1 order by parked_id limit $2::bigint + 1) as page
+                sum(octet_length(value)) over (order by parked_id desc) - octet_length(value) as bytes_before
+            from (select * from parked_records where parked_id < $1 order by parked_id desc limit $2::bigint + 1) as page
         ) as sized
         where bytes_before < $3
-        order by parked_id
+        order by parked_id desc
         limit $2
         "#,
-        after.map(|id| id.to_string()).unwrap_or_default(),
+        below(ParkedId::PREFIX, before),
         limit,
         most_bytes,
     )

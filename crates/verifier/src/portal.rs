@@ -10,7 +10,7 @@ use domain::time::Timestamp;
 use reqwest::Method;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 use url::Url;
 
 use crate::door::{Call, Door};
@@ -53,8 +53,8 @@ pub struct Hop {
 
 #[derive(Deserialize)]
 struct HopsPage {
-    hops: Vec<Hop>,
-    next: Option<Value>,
+    items: Vec<Hop>,
+    next_cursor: Option<String>,
 }
 
 impl Portal {
@@ -98,18 +98,14 @@ impl Portal {
     /// If there is no answer in time, or a refusal.
     pub async fn hops(&self, from: Timestamp, to: Timestamp, within: Duration) -> anyhow::Result<Vec<Hop>> {
         let mut all = Vec::new();
-        let mut after = String::new();
+        let mut cursor = String::new();
         loop {
-            let page: HopsPage = self.door.get(&format!("hops?from={from}&to={to}&limit=1000{after}"), within).await?;
-            if page.hops.is_empty() {
-                return Ok(all);
+            let page: HopsPage = self.door.get(&format!("hops?from={from}&to={to}&limit=1000{cursor}"), within).await?;
+            all.extend(page.items);
+            match page.next_cursor {
+                None => return Ok(all),
+                Some(next) => cursor = format!("&cursor={next}"),
             }
-            all.extend(page.hops);
-            after = match page.next {
-                None | Some(Value::Null) => return Ok(all),
-                Some(Value::String(next)) => format!("&after={next}"),
-                Some(next) => format!("&after={next}"),
-            };
         }
     }
 

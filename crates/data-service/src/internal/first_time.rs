@@ -51,7 +51,7 @@ pub fn first_time(
                 attempt_id: AttemptId::from_uuid(Uuid::now_v7()),
                 timeout_ms: u64::from(endpoint.timeout_ms.unsigned_abs()),
                 in_line: endpoint.order.is_in_line(),
-                request: compose::request(event, endpoint, &secrets)?,
+                request: compose::request(&core.keyring, event, endpoint, &secrets)?,
             });
         }
         deliveries.push(NewDelivery {

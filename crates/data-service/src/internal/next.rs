@@ -95,7 +95,7 @@ pub async fn steps(core: &Core, items: &[Ask]) -> Result<Vec<Answer>, store::Err
         let before = as_delivery(seen, &item.invocation_id);
         let step = ledger::next(before, item.claim, due_in, policy, rand::random());
         // Composed before the attempt is begun: one that can't be made must not use up the schedule.
-        let answer = match answer(item, &step, event, endpoint, &secrets, false) {
+        let answer = match answer(core, item, &step, event, endpoint, &secrets, false) {
             Ok(answer) => answer,
             Err(error) => {
                 tracing::error!(event.id = event.event_id, error = %Chain(&error), "a webhook could not be composed");
@@ -133,6 +133,7 @@ pub async fn steps(core: &Core, items: &[Ask]) -> Result<Vec<Answer>, store::Err
 
 /// The answer to a step, with the request if it begins an attempt.
 pub fn answer(
+    core: &Core,
     item: &Ask,
     step: &Step,
     event: &Event,
@@ -150,7 +151,7 @@ pub fn answer(
         attempt_id: AttemptId::from_uuid(Uuid::now_v7()),
         timeout_ms: u64::from(endpoint.timeout_ms.unsigned_abs()),
         in_line,
-        request: compose::request(event, endpoint, secrets)?,
+        request: compose::request(&core.keyring, event, endpoint, secrets)?,
     })))
 }
 

@@ -197,7 +197,7 @@ async fn next_in_line(core: &Core, item: &Ask) -> Result<Answer, Error> {
     let step = ledger::next_in_order(&turn.earlier(), before, item.claim, due_in, policy, rand::random());
     let step = turn.gives_way(&endpoint, before, step);
     // Composed before the attempt is begun: one that can't be made must not use up the schedule.
-    let mut answer = next::answer(item, &step, &event, &endpoint, &secrets, true)
+    let mut answer = next::answer(core, item, &step, &event, &endpoint, &secrets, true)
         .map_err(|source| Error::Compose { event_id: event.event_id.clone(), source })?;
     if step.delivery != before || step.closed.is_some() {
         let begins = matches!(step.next, Next::Attempt { .. })

@@ -266,3 +266,15 @@ async fn a_secret_that_can_t_be_opened_or_has_expired_is_as_none(pool: PgPoolOpt
         assert_eq!(lab.delivery(event_id).await.reason.as_deref(), Some("no_secret"), "{spoil}");
     }
 }
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_deleted_endpoint_gets_nothing_new(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start(pool, connect).await;
+    let merchant = lab.merchant().await;
+    lab.endpoint(&merchant, Wants::default()).await;
+    lab.execute("update endpoints set state = 'disabled', disabled_reason = 'deleted', deleted_at = now()").await;
+    let event_id = lab.payment(&merchant).await.event_id;
+    lab.service.post("/internal/open", &[opening(event_id, "inv_1")]).await;
+    assert_eq!(lab.count("select count(*) from deliveries").await, 0);
+    assert_eq!(lab.count("select count(*) from routed_events where fan_out = 0").await, 1, "it is filtered");
+}

@@ -4,10 +4,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::signature::{Key, Secret, Version};
 use reqwest::Method;
+use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::lab::{Lab, Wants, keyring, signed_by};
-use crate::service::{PORTAL, Reply};
+use crate::service::{CONSUMER, PORTAL, Reply};
 
 async fn make(lab: &Lab) -> Reply {
     lab.service.send(lab.service.request(Method::POST, "/internal/secrets").bearer_auth(PORTAL)).await
@@ -82,4 +83,84 @@ async fn no_answer_to_the_consumer_holds_a_secret(pool: PgPoolOptions, connect: 
             assert!(!reply.text.contains(hidden.trim_start_matches("whsec_")), "{}", reply.text);
         }
     }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_kept_answer_opens_for_the_portal_alone_and_no_secret_opens_as_one(
+    pool: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let lab = Lab::start(pool, connect).await;
+    let ask = async |token: &str, path: &str, body: Value| {
+        lab.service.send(lab.service.request(Method::POST, path).bearer_auth(token).json(&body)).await
+    };
+    let sealed = ask(PORTAL, "/internal/sealed-answers", json!({"answer": "whsec_answer"})).await;
+    assert_eq!(sealed.status, 200);
+    assert!(!sealed.text.contains("whsec_answer"));
+    let opened = ask(PORTAL, "/internal/sealed-answers/open", sealed.body()).await;
+    assert_eq!((opened.status, opened.body()), (200, json!({"answer": "whsec_answer"})));
+    for path in ["/internal/sealed-answers", "/internal/sealed-answers/open"] {
+        assert_eq!(ask(CONSUMER, path, sealed.body()).await.status, 401, "{path}");
+    }
+    let secret = make(&lab).await.body();
+    let secret = json!({"key_id": secret["key_id"], "ciphertext": secret["ciphertext"]});
+    assert_eq!(ask(PORTAL, "/internal/sealed-answers/open", secret).await.status, 503);
+    let no_base64 = json!({"key_id": "key-1", "ciphertext": "%"});
+    assert_eq!(ask(PORTAL, "/internal/sealed-answers/open", no_base64).await.status, 422);
+}
+
+/// The portal changes headers that it can't read, and the webhook carries them.
+#[sqlx::test(migrations = "../../migrations")]
+async fn an_endpoint_s_own_headers_are_sealed_for_it_and_sent(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start(pool, connect).await;
+    let merchant = lab.merchant().await;
+    let (endpoint, other) = (lab.endpoint(&merchant, Wants::default()).await, "ep_0000000000000000000000000000000f");
+    let change = async |endpoint: &str, before: Value, change: Value| {
+        let body = json!({"endpoint_id": endpoint, "before": before, "change": change});
+        let request = lab.service.request(Method::POST, "/internal/sealed-headers").bearer_auth(PORTAL).json(&body);
+        lab.service.send(request).await
+    };
+    let made = change(&endpoint, json!(null), json!({"authorization": "Bearer hush", "x-team": "orders"})).await;
+    let sealed = made.body()["sealed"].clone();
+    let changed = change(&endpoint, sealed.clone(), json!({"x-team": null, "x-region": "eu"})).await;
+    for reply in [&made, &changed] {
+        assert_eq!(reply.status, 200);
+        assert!(!reply.text.contains("hush") && !reply.text.contains("orders"), "{}", reply.text);
+    }
+    assert_eq!(change(other, sealed, json!({})).await.status, 503, "it opens for its own endpoint alone");
+    let store = async |sealed: &Value| {
+        sqlx::query(
+            r#"update endpoints set shown_headers = '{"authorization": null, "x-region": "eu"}', headers_key_id = $2,
+                headers_ciphertext = decode($3, 'base64') where endpoint_id = $1"#,
+        )
+        .bind(&endpoint)
+        .bind(sealed["key_id"].as_str().unwrap())
+        .bind(sealed["ciphertext"].as_str().unwrap())
+        .execute(&lab.database)
+        .await
+        .unwrap();
+    };
+    store(&changed.body()["sealed"]).await;
+    let event_id = lab.payment(&merchant).await.event_id;
+    let request = lab.service.open_one(event_id, "inv_1").await.request;
+    let own: Vec<_> =
+        request.headers.iter().filter(|(name, _)| name == "authorization" || name.starts_with("x-")).collect();
+    assert_eq!(
+        own,
+        [&("authorization".to_owned(), "Bearer hush".to_owned()), &("x-region".to_owned(), "eu".to_owned())]
+    );
+    // Headers that can't be opened park, as a secret that can't be opened does.
+    let of_other = change(other, json!(null), json!({"authorization": "Bearer hush"})).await;
+    store(&of_other.body()["sealed"]).await;
+    let event_id = lab.payment(&merchant).await.event_id;
+    lab.service.post("/internal/open", &[crate::service::opening(event_id, "inv_2")]).await;
+    let parked: (String, String) = sqlx::query_as("select state, reason from deliveries where event_id = $1")
+        .bind(event_id.to_string())
+        .fetch_one(&lab.database)
+        .await
+        .unwrap();
+    assert_eq!(parked, ("parked".to_owned(), "no_secret".to_owned()));
+    let gone =
+        change(&endpoint, changed.body()["sealed"].clone(), json!({"authorization": null, "x-region": null})).await;
+    assert_eq!(gone.body(), json!({"sealed": null}));
 }

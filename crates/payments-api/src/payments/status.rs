@@ -2,6 +2,8 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use chassis::answer::Answer;
+use chassis::idempotency::{IdempotencyKey, Keyed};
 use chassis::params::PathParam;
 use chassis::{JsonObject, Problem};
 use domain::ids::PaymentId;
@@ -13,9 +15,8 @@ use store::payments::{lock_payment, set_status};
 use store::transaction::{begin, commit};
 
 use crate::Api;
-use crate::answer::Answer;
 use crate::error::Error;
-use crate::idempotency::{IdempotencyKey, Keyed};
+use crate::idempotency::{first_answer, keeping};
 use crate::trace::Trace;
 
 #[derive(Deserialize, Serialize)]
@@ -36,7 +37,7 @@ pub(crate) async fn change(
         match (change_once(&api, payment_id, new.status, keyed.as_ref(), &trace).await, &keyed) {
             // The first one has changed the payment; what this one did is rolled back.
             (Err(Error::Store(error)), Some(keyed)) if error.constraint() == Some(KEY_TAKEN) => {
-                if let Some(first) = keyed.first_answer(&api.kept).await? {
+                if let Some(first) = first_answer(keyed, &api.kept).await? {
                     return Ok(first);
                 }
             }
@@ -75,7 +76,7 @@ async fn change_on(
         Err(illegal) => Answer::problem(&Problem::from(&Error::from(illegal))),
     };
     if let Some(keyed) = keyed {
-        keep_answer(&mut transaction, &keyed.keeping(&answer)).await?;
+        keep_answer(&mut transaction, &keeping(keyed, &answer)).await?;
     }
     commit(transaction).await?;
     Ok(answer)

@@ -6,7 +6,7 @@ use chassis::egress::{Policy, Refused};
 use domain::event::EventFilter;
 use domain::schedule::{NotASchedule, Schedule};
 use domain::text::Text;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use url::Url;
 
 /// For people.
@@ -16,6 +16,13 @@ pub(crate) type Description = Text<0, 10_000>;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct EndpointUrl(Url);
+
+/// As it was understood. Nobody is given its text but by [`EndpointUrl::allowed`].
+impl Serialize for EndpointUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.as_str())
+    }
+}
 
 /// The text is no URL for webhooks.
 #[derive(Debug, thiserror::Error)]
@@ -66,8 +73,8 @@ impl TryFrom<String> for EndpointUrl {
 }
 
 /// Which events are wanted: 1 to 100 filters, by default all events.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "Vec<EventFilter>")]
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(try_from = "Vec<EventFilter>", into = "Vec<String>")]
 pub(crate) struct EventFilters(Vec<String>);
 
 /// There are too few or too many filters.
@@ -95,6 +102,51 @@ impl Default for EventFilters {
 impl From<EventFilters> for Vec<String> {
     fn from(filters: EventFilters) -> Self {
         filters.0
+    }
+}
+
+/// How long a whole POST may take.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+#[serde(try_from = "Wait", into = "Wait")]
+pub(crate) struct Timeout(Duration);
+
+/// The duration is no time-out.
+#[derive(Debug, thiserror::Error)]
+#[error("a time-out is 100ms to 60s")]
+pub(crate) struct NotATimeout;
+
+impl TryFrom<Wait> for Timeout {
+    type Error = NotATimeout;
+
+    fn try_from(wait: Wait) -> Result<Self, NotATimeout> {
+        let range = Duration::from_millis(100)..=Duration::from_secs(60);
+        if range.contains(&wait.0) { Ok(Self(wait.0)) } else { Err(NotATimeout) }
+    }
+}
+
+impl From<Timeout> for Wait {
+    fn from(timeout: Timeout) -> Self {
+        Self(timeout.0)
+    }
+}
+
+/// As it is stored.
+impl From<Timeout> for i32 {
+    fn from(timeout: Timeout) -> Self {
+        Self::try_from(timeout.0.as_millis()).unwrap_or(Self::MAX)
+    }
+}
+
+impl Timeout {
+    /// As people write it, of the milliseconds that are stored.
+    pub(crate) fn text(millis: i32) -> String {
+        humantime::format_duration(Duration::from_millis(u64::from(millis.unsigned_abs()))).to_string()
+    }
+}
+
+impl Default for Timeout {
+    fn default() -> Self {
+        Self(Duration::from_secs(15))
     }
 }
 

@@ -4,70 +4,115 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::JsonObject;
+use chassis::answer::Answer;
+use chassis::idempotency::IdempotencyKey;
 use chassis::params::{PathParam, QueryParams};
 use domain::ids::{EndpointId, MerchantId, SecretId};
 use domain::ledger::Order;
 use domain::signature::{Shown, Version};
 use serde::{Deserialize, Serialize};
-use store::endpoints::{MERCHANT_EXISTS, NewEndpoint, insert_endpoint, list_endpoints};
+use store::endpoints::{Headers, MERCHANT_EXISTS, NewEndpoint, insert_endpoint, list_endpoints};
 use store::merchants::find_merchant;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::Portal;
-use crate::endpoints::Endpoint;
-use crate::endpoints::settings::{Description, EndpointUrl, EventFilters, Waits};
+use crate::access::Access;
+use crate::clock::now;
+use crate::endpoints::headers::HeaderChange;
+use crate::endpoints::settings::{Description, EndpointUrl, EventFilters, Timeout, Waits};
+use crate::endpoints::{Endpoint, KeyShape, OrderName, SignatureName, changed_headers};
 use crate::error::Error;
-use crate::limit::Limit;
+use crate::idempotency::{Holds, Once};
+use crate::page::{Cursor, Limit, Page};
 
-#[derive(Deserialize)]
+/// An endpoint to be made.
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewEndpoint)]
 pub(crate) struct New {
+    /// `https://host/path`, without user name and fragment.
+    #[schema(value_type = String)]
     url: EndpointUrl,
+    /// For people.
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     description: Option<Description>,
+    /// Which events it wants: types, `payment.*`, or `*`.
     #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, default = json!(["*"]))]
     event_types: EventFilters,
+    /// The wait before each attempt, like `["0s", "5s", "5m"]`; null for the default one.
     #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
     schedule: Option<Waits>,
     #[serde(default)]
+    #[schema(value_type = OrderName, required = false, default = "any")]
     order: Order,
     #[serde(default)]
+    #[schema(value_type = SignatureName, required = false, default = "v1")]
     signature: Version,
+    /// For a whole POST, from `100ms` to `60s`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, default = "15s")]
+    timeout: Timeout,
+    /// Sent with each webhook: at most 20, by name. Ours can't be set.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, String>, required = false)]
+    headers: HeaderChange,
 }
 
 /// The endpoint with what its merchant verifies with: the secret, or the public key.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = MadeEndpoint)]
 pub(crate) struct Made {
     #[serde(flatten)]
     endpoint: Endpoint,
     #[serde(flatten)]
+    #[schema(value_type = KeyShape)]
     key: Shown,
 }
 
-#[derive(Deserialize)]
+/// Which endpoints.
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Page {
+#[into_params(parameter_in = Query)]
+pub(crate) struct Wanted {
+    /// The `next_cursor` of the page before.
     #[serde(default)]
-    after: Option<EndpointId>,
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor<EndpointId>>,
+    /// How many items at most.
     #[serde(default)]
-    limit: Limit<1000>,
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 250, default = 50)]
+    limit: Limit,
 }
 
-#[derive(Serialize)]
-pub(crate) struct Endpoints {
-    endpoints: Vec<Endpoint>,
-    next: Option<EndpointId>,
-}
-
+/// Makes an endpoint, with its signing secret.
+#[utoipa::path(post, path = "/merchants/{merchant_id}/endpoints", operation_id = "create_endpoint", tag = "endpoints",
+    params(("merchant_id" = String, Path, description = "`mer_…`")), request_body = New,
+    responses((status = 201, description = "The endpoint", body = Made)))]
 pub(crate) async fn create(
     State(portal): State<Portal>,
+    access: Access,
     PathParam(merchant_id): PathParam<MerchantId>,
+    key: IdempotencyKey,
     JsonObject(new): JsonObject<New>,
-) -> Result<(StatusCode, Json<Made>), Error> {
+) -> Result<Answer, Error> {
+    access.whose(Some(merchant_id))?;
+    let once = Once::new(key, access, &new, Holds::ASecret);
+    if let Some(first) = once.first_answer(&portal).await? {
+        return Ok(first);
+    }
     let url = new.url.allowed(&portal.egress)?;
     let secret = portal.data_service.make_secret(new.signature).await?;
+    let endpoint_id = EndpointId::from_uuid(Uuid::now_v7());
+    let headers = match new.headers.is_empty() {
+        true => Headers::default(),
+        false => changed_headers(&portal, endpoint_id, &Headers::default(), &new.headers).await?,
+    };
     let new = NewEndpoint {
-        endpoint_id: EndpointId::from_uuid(Uuid::now_v7()),
+        endpoint_id,
         merchant_id,
         url,
         description: new.description.map(String::from),
@@ -75,28 +120,36 @@ pub(crate) async fn create(
         schedule_ms: new.schedule.map(Vec::from),
         order: new.order.as_str(),
         signature: new.signature,
+        timeout_ms: new.timeout.into(),
+        headers,
         secret_id: SecretId::from_uuid(Uuid::now_v7()),
         key_id: secret.key_id,
         ciphertext: secret.ciphertext,
+        created_at: now(),
     };
-    let stored = insert_endpoint(&portal.pool, new).await.map_err(|error| match error.constraint() {
-        Some(MERCHANT_EXISTS) => Error::UnknownMerchant(merchant_id),
-        _ => error.into(),
-    })?;
-    let endpoint = Endpoint::try_from(stored)?;
-    Ok((StatusCode::CREATED, Json(Made { endpoint, key: secret.key })))
+    let made = Made { endpoint: new.as_stored().try_into()?, key: secret.key };
+    let prepared = once.prepare(&portal, StatusCode::CREATED, &made).await?;
+    match insert_endpoint(&portal.pool, new, prepared.kept()).await {
+        Err(error) if error.constraint() == Some(MERCHANT_EXISTS) => Err(Error::UnknownMerchant(merchant_id)),
+        stored => prepared.stored(&portal, stored).await,
+    }
 }
 
+/// Lists a merchant's endpoints.
+#[utoipa::path(get, path = "/merchants/{merchant_id}/endpoints", operation_id = "list_endpoints", tag = "endpoints",
+    params(("merchant_id" = String, Path, description = "`mer_…`"), Wanted),
+    responses((status = 200, description = "A page", body = Page<Endpoint>)))]
 pub(crate) async fn list(
     State(portal): State<Portal>,
+    access: Access,
     PathParam(merchant_id): PathParam<MerchantId>,
-    QueryParams(page): QueryParams<Page>,
-) -> Result<Json<Endpoints>, Error> {
-    let rows = list_endpoints(&portal.pool, merchant_id, page.after, page.limit.rows()).await?;
+    QueryParams(wanted): QueryParams<Wanted>,
+) -> Result<Json<Page<Endpoint>>, Error> {
+    access.whose(Some(merchant_id))?;
+    let before = wanted.cursor.map(|cursor| cursor.0);
+    let rows = list_endpoints(&portal.lists, merchant_id, before, wanted.limit.rows()).await?;
     if rows.is_empty() && find_merchant(&portal.pool, merchant_id).await?.is_none() {
         return Err(Error::UnknownMerchant(merchant_id));
     }
-    let (rows, next) = page.limit.page(rows, |endpoint| endpoint.endpoint_id);
-    let endpoints = rows.into_iter().map(Endpoint::try_from).collect::<Result<_, _>>()?;
-    Ok(Json(Endpoints { endpoints, next }))
+    Ok(Json(wanted.limit.page(rows, |endpoint| endpoint.endpoint_id).try_map(Endpoint::try_from)?))
 }

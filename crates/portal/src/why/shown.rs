@@ -2,11 +2,12 @@
 
 use domain::time::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Story, Told, words};
 
 /// The answer.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Why {
     id: String,
     kind: &'static str,
@@ -14,28 +15,36 @@ pub(crate) struct Why {
     events: Vec<Event>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = WhyEvent)]
 struct Event {
     event_id: String,
     event_type: String,
     object_version: i64,
+    #[schema(value_type = String, format = DateTime)]
     occurred_at: Timestamp,
     routed: Option<Routed>,
     deliveries: Vec<Delivery>,
 }
 
 /// `fan_out` 0 means filtered: no endpoint wanted it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = WhyRouted)]
 struct Routed {
     fan_out: usize,
     from_cdc: bool,
+    #[schema(value_type = Option<String>, format = DateTime)]
     committed_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
     captured_at: Option<Timestamp>,
+    #[schema(value_type = String, format = DateTime)]
     handled_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
     routed_at: Timestamp,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = WhyDelivery)]
 struct Delivery {
     delivery_id: String,
     endpoint_id: String,
@@ -43,15 +52,18 @@ struct Delivery {
     reason: Option<String>,
     claim: i32,
     attempts: i32,
+    #[schema(value_type = String, format = DateTime)]
     due_at: Timestamp,
     waits_for: Option<String>,
     log: Vec<Attempt>,
 }
 
 /// The attempt under way has no outcome.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = WhyAttempt)]
 struct Attempt {
     number: i32,
+    #[schema(value_type = String, format = DateTime)]
     begun_at: Timestamp,
     outcome: Option<String>,
     status: Option<i16>,

@@ -95,11 +95,12 @@ pub(super) fn waits_for(told: &Told, now: Timestamp) -> Option<String> {
             None => "whoever makes its next attempt".to_owned(),
         }),
         State::Held => Some("the earlier events of its object".to_owned()),
-        State::Parked => Some(match (reason.as_deref(), disabled_reason) {
-            (Some("no_secret"), _) => format!("a signing secret of {endpoint_id}"),
-            (_, Some(_)) => format!("{endpoint_id} to be enabled"),
-            (_, None) => "the reconciler".to_owned(),
-        }),
+        State::Parked => match (reason.as_deref(), disabled_reason.as_deref()) {
+            (_, Some("deleted")) => None,
+            (Some("no_secret"), _) => Some(format!("a signing secret of {endpoint_id}")),
+            (_, Some(_)) => Some(format!("{endpoint_id} to be enabled")),
+            (_, None) => Some("the reconciler".to_owned()),
+        },
         State::Delivered | State::Exhausted | State::Superseded => None,
     }
 }
@@ -162,7 +163,8 @@ fn pending(told: &Told, now: Timestamp) -> String {
 
 fn parked(delivery: &Delivery) -> String {
     let endpoint_id = &delivery.endpoint_id;
-    match (delivery.reason.as_deref(), &delivery.disabled_reason) {
+    match (delivery.reason.as_deref(), delivery.disabled_reason.as_deref()) {
+        (_, Some("deleted")) => format!("endpoint {endpoint_id} is deleted; the delivery stays on the ledger as it is"),
         (Some("no_secret"), _) => {
             format!(
                 "endpoint {endpoint_id} has no signing secret that can be opened; when it has one, the delivery goes on"

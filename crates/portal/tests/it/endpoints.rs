@@ -27,13 +27,10 @@ async fn the_secret_is_shown_once_and_stored_as_ciphertext(pool: PgPoolOptions, 
             .await
             .unwrap();
     assert_eq!(stored, [(made.text("endpoint_id"), vec![0, 1, 2, 255], "key-1".to_owned())]);
-    let listed = lab.get(&format!("{}?limit=1", of_merchant())).await;
-    assert_eq!(
-        (&listed.body["endpoints"][0]["endpoint_id"], &listed.body["next"]),
-        (&json!(ENDPOINT), &json!(ENDPOINT))
-    );
-    let rest = lab.get(&format!("{}?after={ENDPOINT}", of_merchant())).await;
-    assert_eq!(rest.body, json!({"endpoints": [without_secret], "next": null}));
+    let newest = lab.get(&format!("{}?limit=1", of_merchant())).await;
+    assert_eq!(newest.body["items"], json!([without_secret]));
+    let rest = lab.get(&format!("{}?cursor={}", of_merchant(), newest.text("next_cursor"))).await;
+    assert_eq!((&rest.body["items"][0]["endpoint_id"], &rest.body["next_cursor"]), (&json!(ENDPOINT), &json!(null)));
 }
 
 #[sqlx::test(migrations = "../../migrations")]
@@ -44,9 +41,11 @@ async fn all_settings_are_kept_as_they_were_given(pool: PgPoolOptions, connect: 
         "description": "orders",
         "event_types": ["payment.succeeded", "payment.*"],
         "schedule": ["0s", "250ms", "5m", "1h 30m", "14h"],
+        "timeout": "2s 500ms",
+        "headers": {"x-team": "orders"},
     });
     let made = lab.post(&of_merchant(), settings.clone()).await;
-    for member in ["url", "description", "event_types", "schedule"] {
+    for member in ["url", "description", "event_types", "schedule", "timeout", "headers"] {
         assert_eq!(made.body[member], settings[member], "{member}");
     }
     let stored: Vec<i64> = sqlx::query_scalar("select unnest(schedule_ms) from endpoints where endpoint_id = $1")
@@ -70,6 +69,7 @@ async fn a_change_leaves_the_rest_as_it_is(pool: PgPoolOptions, connect: PgConne
         json!({"event_types": ["payment.failed"]}),
         json!({"description": null}),
         json!({"schedule": null}),
+        json!({"timeout": "1m"}),
     ] {
         let changed = lab.patch(&path, change.clone()).await;
         expected.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
@@ -118,6 +118,16 @@ async fn bad_settings_name_their_field_and_change_nothing(pool: PgPoolOptions, c
         json!({"url": "https://x.test/", "schedule": ["31d"]}),
         json!({"url": "https://x.test/", "schedule": [5]}),
         json!({"url": "https://x.test/", "description": "a\u{0}b"}),
+        json!({"url": "https://x.test/", "timeout": "99ms"}),
+        json!({"url": "https://x.test/", "timeout": "61s"}),
+        json!({"url": "https://x.test/", "timeout": null}),
+        json!({"url": "https://x.test/", "headers": {"Webhook-Id": "1"}}),
+        json!({"url": "https://x.test/", "headers": {"x-a": "a\nb"}}),
+        json!({"url": "https://x.test/", "headers": {"x a": "b"}}),
+        json!({"url": "https://x.test/", "headers": {"x-token": "***"}}),
+        json!({"url": "https://x.test/", "headers": {"x-a": 7}}),
+        json!({"url": "https://x.test/", "headers": [["x-a", "b"]]}),
+        json!({"url": "https://x.test/", "headers": null}),
         json!({"url": "https://x.test/", "secret": SECRET}),
     ];
     let mut shown = Vec::new();
@@ -174,4 +184,60 @@ async fn what_does_not_exist_is_not_found(pool: PgPoolOptions, connect: PgConnec
     let secrets: i64 =
         sqlx::query_scalar("select count(*) from endpoint_secrets").fetch_one(&lab.database).await.unwrap();
     assert_eq!(secrets, 0);
+}
+
+/// An endpoint's own headers: names are shown, values that may be secrets are not, anywhere.
+#[sqlx::test(migrations = "../../migrations")]
+async fn headers_are_merged_and_secret_ones_never_shown(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start(pool, connect).await.with_endpoint().await;
+    let settings = json!({"url": "https://x.test/", "headers": {"X-Team": "orders", "Authorization": "Bearer hush-1"}});
+    let made = lab.post_with_key("of-the-operator", "key-1", &of_merchant(), &settings).await;
+    insta::assert_json_snapshot!("endpoint_with_headers", made.shown());
+    let path = format!("/endpoints/{}", made.text("endpoint_id"));
+    let changed = lab.patch(&path, json!({"headers": {"x-api-key": "hush-2", "X-TEAM": null, "x-region": "eu"}})).await;
+    let expected = json!({"authorization": "***", "x-api-key": "***", "x-region": "eu"});
+    assert_eq!((changed.status, &changed.body["headers"]), (200, &expected));
+    assert_eq!(lab.get(&path).await.body, changed.body);
+    assert_eq!(lab.all(&of_merchant()).await[0], changed.body);
+    for answer in [&made, &changed] {
+        assert!(!answer.text.contains("hush"), "{}", answer.text);
+    }
+    let many: serde_json::Map<String, Value> = (0..18).map(|n| (format!("x-{n}"), json!("1"))).collect();
+    insta::assert_json_snapshot!("too_many_headers", lab.patch(&path, json!({"headers": many})).await.shown());
+    let clear: Vec<(String, Value)> =
+        sqlx::query_as("select endpoint_id, to_jsonb(endpoints) - 'headers_ciphertext' from endpoints")
+            .fetch_all(&lab.database)
+            .await
+            .unwrap();
+    assert!(clear.iter().all(|(_, row)| !row.to_string().contains("hush")), "{clear:?}");
+    let asked: Vec<u8> = sqlx::query_scalar("select headers_ciphertext from endpoints where headers_key_id = 'key-1'")
+        .fetch_one(&lab.database)
+        .await
+        .unwrap();
+    let asked: Value = serde_json::from_slice(&asked).unwrap();
+    assert_eq!(asked[0], json!({"authorization": "Bearer hush-1", "x-team": "orders"}), "names have one spelling");
+    assert_eq!(asked[1], json!({"x-api-key": "hush-2", "x-team": null, "x-region": "eu"}));
+    let gone = json!({"headers": {"authorization": null, "x-api-key": null, "x-region": null}});
+    assert_eq!(lab.patch(&path, gone).await.body["headers"], json!({}));
+}
+
+/// It is gone for whoever asks, and everything that was on its way to it is still there.
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_deleted_endpoint_is_gone_and_its_deliveries_are_not(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start(pool, connect).await.with_endpoint().await;
+    let event_id = lab.pay(1).await;
+    lab.route(&event_id, &[1]).await;
+    lab.deliver(1, &event_id, "parked", Some("endpoint_disabled"), 0).await;
+    let path = format!("/endpoints/{ENDPOINT}");
+    let delete = async || lab.ask("of-the-operator", "delete", &path, None).await;
+    let deleted = delete().await;
+    assert_eq!((deleted.status, deleted.text.as_str()), (204, ""));
+    assert_eq!(delete().await.status, 404);
+    assert_eq!(lab.get(&path).await.status, 404);
+    assert_eq!(lab.patch(&path, json!({"state": "enabled"})).await.status, 404);
+    assert_eq!(lab.all(&of_merchant()).await, Vec::<Value>::new());
+    assert_eq!(lab.all(&format!("/deliveries?merchant_id={MERCHANT}")).await.len(), 1);
+    let why = lab.get(&format!("/why/{event_id}")).await;
+    assert_eq!(why.body["events"][0]["deliveries"][0]["waits_for"], json!(null));
+    assert!(why.text("answer").contains("is deleted; the delivery stays on the ledger"), "{}", why.body);
 }

@@ -6,7 +6,7 @@ use crate::Lab;
 use crate::ledger::payment;
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn hops_are_listed_page_by_page_in_the_order_of_the_events(pool: PgPoolOptions, connect: PgConnectOptions) {
+async fn hops_are_listed_page_by_page_newest_first(pool: PgPoolOptions, connect: PgConnectOptions) {
     let lab = Lab::start(pool, connect).await.with_endpoint().await;
     let from: String = sqlx::query_scalar(r#"select to_char(clock_timestamp(), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"#)
         .fetch_one(&lab.database)
@@ -20,7 +20,7 @@ async fn hops_are_listed_page_by_page_in_the_order_of_the_events(pool: PgPoolOpt
     }
     lab.execute(
         "update routed_events set committed_at = null, captured_at = null
-         where event_id = (select event_id from routed_events order by event_id limit 1)",
+         where event_id = (select event_id from routed_events order by event_id desc limit 1)",
     )
     .await;
     let to: String = sqlx::query_scalar(r#"select to_char(clock_timestamp(), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"#)
@@ -30,9 +30,12 @@ async fn hops_are_listed_page_by_page_in_the_order_of_the_events(pool: PgPoolOpt
     let path = format!("/hops?from={from}&to={to}&limit=2");
     let first = lab.get(&path).await;
     insta::assert_json_snapshot!("hops", first.shown());
-    let second = lab.get(&format!("{path}&after={}", first.text("next"))).await;
-    assert_eq!(second.body["hops"].as_array().unwrap().len(), 1);
-    assert_eq!((&second.body["hops"][0]["payment_id"], second.body["next"].is_null()), (&payment(4).into(), true));
+    let second = lab.get(&format!("{path}&cursor={}", first.text("next_cursor"))).await;
+    assert_eq!(second.body["items"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&second.body["items"][0]["payment_id"], second.body["next_cursor"].is_null()),
+        (&payment(1).into(), true)
+    );
     for (query, field) in
         [(format!("from={to}&to={from}"), "to"), (format!("from={from}&to={to}&limit=10001"), "limit")]
     {
@@ -40,5 +43,5 @@ async fn hops_are_listed_page_by_page_in_the_order_of_the_events(pool: PgPoolOpt
         assert_eq!((refused.status, &refused.body["field"]), (422, &field.into()), "{}", refused.body);
     }
     let before = lab.get("/hops?from=2020-01-01T00:00:00Z&to=2020-01-02T00:00:00Z").await;
-    assert_eq!(before.body, serde_json::json!({"hops": [], "next": null}));
+    assert_eq!(before.body, serde_json::json!({"items": [], "next_cursor": null}));
 }

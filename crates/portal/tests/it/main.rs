@@ -2,28 +2,37 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod access;
 mod audit;
+mod deliveries;
 mod doors;
 mod endpoints;
+mod events;
 mod hops;
+mod idempotency;
 mod ledger;
 mod merchants;
+mod openapi;
 mod parked_records;
 mod played;
 mod secret;
+mod tokens;
 mod why;
 
 use std::time::Duration;
 
 use axum::Router;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chassis::client::{self, Limits};
 use chassis::egress::EgressFlags;
 use chassis::{Lifecycle, Token, server};
-use portal::{DataService, Portal, router};
+use portal::{DataService, Portal, TokenKeys, router};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use store::{Durability, Statements};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -42,6 +51,8 @@ struct Answer {
     status: u16,
     content_type: String,
     body: Value,
+    text: String,
+    replayed: bool,
 }
 
 impl Answer {
@@ -66,26 +77,28 @@ impl Lab {
         let lifecycle = Lifecycle::default();
         let data_service = serve(&lifecycle, played::data_service()).await;
         let database = pool.connect_with(connect.clone()).await.unwrap();
-        let service =
-            PgPoolOptions::new().max_connections(4).connect_lazy_with(connect.options([("role", "everhook_portal")]));
-        Self::with_egress(egress, lifecycle, database, service, &data_service).await
+        let connect = connect.options([("role", "everhook_portal")]);
+        let pool = |statements| store::connect_with(connect.clone(), 3, Durability::Durable, statements);
+        let pools = (pool(Statements::Any), pool(Statements::Scans));
+        Self::with_egress(egress, lifecycle, database, pools, &data_service).await
     }
 
-    async fn with(lifecycle: Lifecycle, database: PgPool, service: PgPool, data_service: &str) -> Self {
-        Self::with_egress(to_loopback(), lifecycle, database, service, data_service).await
+    async fn with(lifecycle: Lifecycle, database: PgPool, pool: PgPool, lists: PgPool, data_service: &str) -> Self {
+        Self::with_egress(to_loopback(), lifecycle, database, (pool, lists), data_service).await
     }
 
     async fn with_egress(
         egress: EgressFlags,
         lifecycle: Lifecycle,
         database: PgPool,
-        service: PgPool,
+        (pool, lists): (PgPool, PgPool),
         data_service: &str,
     ) -> Self {
         let client = client::build(Limits { whole: Duration::from_secs(20), ..Limits::default() }).unwrap();
         let data_service =
             DataService::new(client.clone(), &data_service.parse().unwrap(), Token::new("of-the-portal")).unwrap();
-        let portal = Portal { pool: service, data_service, egress: egress.policy() };
+        let token_keys = TokenKeys::from_text("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=").unwrap();
+        let portal = Portal { pool, lists, data_service, token_keys, egress: egress.policy() };
         let url = serve(&lifecycle, router(portal, Token::new("of-the-operator"))).await;
         Self { url, client, lifecycle, database }
     }
@@ -94,12 +107,44 @@ impl Lab {
         self.client.request(method, format!("{}{path}", self.url)).bearer_auth("of-the-operator")
     }
 
+    /// As somebody who has this token.
+    async fn ask(&self, token: &str, method: &str, path: &str, body: Option<Value>) -> Answer {
+        let request = self
+            .client
+            .request(method.to_uppercase().parse().unwrap(), format!("{}{path}", self.url))
+            .bearer_auth(token);
+        answer(match body {
+            Some(body) => request.json(&body),
+            None => request,
+        })
+        .await
+    }
+
+    /// All items of a list, page by page; each page is at most as long as the path says, and none is empty but the last.
+    async fn all(&self, path: &str) -> Vec<Value> {
+        let (mut items, mut next) = (Vec::new(), path.to_owned());
+        loop {
+            let page = self.get(&next).await;
+            assert_eq!(page.status, 200, "{next}: {}", page.body);
+            items.extend(page.body["items"].as_array().unwrap().clone());
+            match page.body["next_cursor"].as_str() {
+                Some(cursor) => next = format!("{path}{}cursor={cursor}", if path.contains('?') { '&' } else { '?' }),
+                None => return items,
+            }
+        }
+    }
+
     async fn get(&self, path: &str) -> Answer {
         answer(self.request(Method::GET, path)).await
     }
 
     async fn post(&self, path: &str, body: Value) -> Answer {
         answer(self.request(Method::POST, path).json(&body)).await
+    }
+
+    async fn post_with_key(&self, token: &str, key: &str, path: &str, body: &Value) -> Answer {
+        let request = self.client.post(format!("{}{path}", self.url)).bearer_auth(token).json(body);
+        answer(request.header("Idempotency-Key", key)).await
     }
 
     async fn patch(&self, path: &str, body: Value) -> Answer {
@@ -134,15 +179,23 @@ async fn answer(request: reqwest::RequestBuilder) -> Answer {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
     let content_type = response.headers().get("content-type").map_or("", |value| value.to_str().unwrap()).to_owned();
+    let replayed = response.headers().get("idempotent-replay").is_some();
     let text = response.text().await.unwrap();
-    Answer { status, content_type, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+    let body = serde_json::from_str(&text).unwrap_or_else(|_| Value::String(text.clone()));
+    Answer { status, content_type, body, text, replayed }
 }
 
 /// Masks moments, and ids that were made in the test. Ids with readable digits stay.
 fn mask(value: &mut Value) {
     match value {
         Value::Array(values) => values.iter_mut().for_each(mask),
-        Value::Object(members) => members.values_mut().for_each(mask),
+        Value::Object(members) => {
+            members.values_mut().for_each(mask);
+            if let Some(Value::String(cursor)) = members.get_mut("next_cursor") {
+                let id = String::from_utf8(URL_SAFE_NO_PAD.decode(&*cursor).unwrap()).unwrap();
+                *cursor = format!("[cursor of {}]", mask_word(&id));
+            }
+        }
         Value::String(text) => {
             *text = text.split(' ').map(mask_word).collect::<Vec<_>>().join(" ");
         }

@@ -20,10 +20,10 @@ async fn parked_records_come_with_their_bytes_and_place(pool: PgPoolOptions, con
     .await;
     let first = lab.get("/parked-records?limit=2").await;
     insta::assert_json_snapshot!("parked_records", first.shown());
-    let second = lab.get(&format!("/parked-records?limit=2&after={}", first.text("next"))).await;
-    assert_eq!(second.body["parked_records"][0]["offset"], 18);
-    assert_eq!((second.body["parked_records"].as_array().unwrap().len(), &second.body["next"]), (1, &json!(null)));
-    insta::assert_json_snapshot!("parked_records_problem", lab.get("/parked-records?after=evt_1").await.shown());
+    let second = lab.get(&format!("/parked-records?limit=2&cursor={}", first.text("next_cursor"))).await;
+    assert_eq!(second.body["items"][0]["offset"], 17);
+    assert_eq!((second.body["items"].as_array().unwrap().len(), &second.body["next_cursor"]), (1, &json!(null)));
+    insta::assert_json_snapshot!("parked_records_problem", lab.get("/parked-records?cursor=evt_1").await.shown());
 }
 
 #[sqlx::test(migrations = "../../migrations")]
@@ -39,14 +39,14 @@ async fn a_page_of_big_records_is_cut_short_and_none_is_passed_over(pool: PgPool
     let (mut path, mut pages) = ("/parked-records".to_owned(), Vec::new());
     loop {
         let page = lab.get(&path).await;
-        let records = page.body["parked_records"].as_array().unwrap().clone();
+        let records = page.body["items"].as_array().unwrap().clone();
         pages.push(records.iter().map(|record| record["offset"].as_i64().unwrap()).collect::<Vec<_>>());
         let big = records.iter().find(|record| record["offset"] == 3);
         assert!(big.is_none_or(|big| big["value_bytes"] == 5_000_000));
-        match page.body["next"].as_str() {
-            Some(next) => path = format!("/parked-records?after={next}"),
+        match page.body["next_cursor"].as_str() {
+            Some(next) => path = format!("/parked-records?cursor={next}"),
             None => break,
         }
     }
-    assert_eq!(pages, [vec![1, 2, 3], vec![4, 5, 6]]);
+    assert_eq!(pages, [vec![6, 5, 4], vec![3], vec![2, 1]]);
 }

@@ -5,6 +5,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chassis::Problem;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -17,6 +19,9 @@ pub(crate) const PUBLIC_KEY: &str = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDB
 pub(crate) fn data_service() -> Router {
     Router::new()
         .route("/internal/secrets", post(make_secret))
+        .route("/internal/sealed-headers", post(seal_headers))
+        .route("/internal/sealed-answers", post(seal))
+        .route("/internal/sealed-answers/open", post(open))
         .route("/internal/endpoints/{endpoint_id}/secret", get(show))
         .route("/internal/endpoints/{endpoint_id}/secret/rotate", post(rotate))
 }
@@ -62,4 +67,26 @@ async fn rotate(Path(endpoint_id): Path<String>, headers: HeaderMap, body: Strin
             response
         }
     }
+}
+
+/// Not a seal, but no clear text either.
+async fn seal(Json(body): Json<Value>) -> Json<Value> {
+    Json(json!({"key_id": "key-1", "ciphertext": STANDARD.encode(body["answer"].as_str().unwrap())}))
+}
+
+async fn open(Json(body): Json<Value>) -> Json<Value> {
+    let answer = STANDARD.decode(body["ciphertext"].as_str().unwrap()).unwrap();
+    Json(json!({"answer": String::from_utf8(answer).unwrap()}))
+}
+
+/// Keeps what it was asked in order, so that a test can see it.
+async fn seal_headers(Json(body): Json<Value>) -> Json<Value> {
+    let mut history = match body["before"]["ciphertext"].as_str() {
+        Some(before) => serde_json::from_slice::<Vec<Value>>(&STANDARD.decode(before).unwrap()).unwrap(),
+        None => Vec::new(),
+    };
+    history.push(body["change"].clone());
+    let sealed = json!({"key_id": "key-1", "ciphertext": STANDARD.encode(json!(history).to_string())});
+    let is_gone = body["change"].as_object().unwrap().values().all(Value::is_null);
+    Json(json!({"sealed": if is_gone { Value::Null } else { sealed }}))
 }

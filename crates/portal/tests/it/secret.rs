@@ -31,7 +31,7 @@ fn path() -> String {
 
 #[sqlx::test(migrations = "../../migrations")]
 async fn the_current_secret_is_shown_and_kept_by_nobody_in_between(pool: PgPoolOptions, connect: PgConnectOptions) {
-    let lab = Lab::start(pool, connect).await;
+    let lab = Lab::start(pool, connect).await.with_endpoint().await;
     let response = lab.request(Method::GET, &path()).send().await.unwrap();
     assert_eq!((response.status().as_u16(), &response.headers()["cache-control"]), (200, &"no-store".parse().unwrap()));
     assert_eq!(lab.get(&path()).await.body["secret"], SECRET);
@@ -40,7 +40,7 @@ async fn the_current_secret_is_shown_and_kept_by_nobody_in_between(pool: PgPoolO
 
 #[sqlx::test(migrations = "../../migrations")]
 async fn a_rotation_is_passed_on_with_its_key(pool: PgPoolOptions, connect: PgConnectOptions) {
-    let lab = Lab::start(pool, connect).await;
+    let lab = Lab::start(pool, connect).await.with_endpoint().await;
     let rotate = format!("{}/rotate", path());
     let asked = json!({"expires_in": "1h", "secret": SECRET});
     let passed =
@@ -54,7 +54,7 @@ async fn a_rotation_is_passed_on_with_its_key(pool: PgPoolOptions, connect: PgCo
 
 #[sqlx::test(migrations = "../../migrations")]
 async fn what_data_service_refuses_is_told_and_what_it_can_t_do_is_503(pool: PgPoolOptions, connect: PgConnectOptions) {
-    let lab = Lab::start(pool, connect).await;
+    let lab = Lab::start(pool, connect).await.with_endpoint().await;
     let rotate = format!("{}/rotate", path());
     let shown = vec![
         lab.get("/endpoints/ep_00000000000000000000000000000009/secret").await.shown(),
@@ -91,6 +91,16 @@ async fn another_signature_is_a_rotation(pool: PgPoolOptions, connect: PgConnect
     let gone = lab.patch("/endpoints/ep_00000000000000000000000000000009", json!({"signature": "v1a"})).await;
     insta::assert_json_snapshot!("signature_problems", vec![wrong.shown(), gone.shown()]);
     assert_eq!(lab.get(&endpoint).await.text("description"), "orders");
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_deleted_endpoint_shows_no_secret_and_gets_no_other(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start(pool, connect).await.with_endpoint().await;
+    let endpoint = format!("/endpoints/{ENDPOINT}");
+    assert_eq!(lab.ask("of-the-operator", "delete", &endpoint, None).await.status, 204);
+    assert_eq!(lab.get(&path()).await.status, 404);
+    assert_eq!(lab.post(&format!("{}/rotate", path()), json!({})).await.status, 404);
+    assert_eq!(lab.patch(&endpoint, json!({"signature": "v1a"})).await.status, 404);
 }
 
 /// What passes through leaves no trace, at any level, and a problem repeats nothing.

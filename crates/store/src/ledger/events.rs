@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 
 use super::{Moment, bounds};
 use crate::Error;
+use crate::endpoints::SealedHeaders;
 use crate::kept::KeptConnections;
 
 /// An event with its object.
@@ -59,6 +60,8 @@ pub struct Endpoint {
     pub schedule_ms: Option<Vec<i64>>,
     /// For a whole POST.
     pub timeout_ms: i32,
+    /// Its own headers, as they are stored; none if it has none.
+    pub headers: Option<SealedHeaders>,
     /// Whether it is enabled.
     pub enabled: bool,
     /// In which order it wants its events.
@@ -160,7 +163,7 @@ pub async fn events_on(connection: &mut PgConnection, event_ids: &[String]) -> R
     Ok(events.collect())
 }
 
-/// Every endpoint of these merchants, and those of these ids, with their secrets.
+/// Every endpoint of these merchants that is not deleted, and those of these ids, with their secrets.
 ///
 /// # Errors
 /// If the statement fails.
@@ -188,13 +191,14 @@ pub async fn endpoints_on(
         r#"
         select p.endpoint_id as "endpoint_id!", p.merchant_id as "merchant_id!", p.url as "url!",
             p.event_types as "event_types!", p.schedule_ms as "schedule_ms?", p.timeout_ms as "timeout_ms!",
-            p.state = 'enabled' as "enabled!", p.delivery_order as "order!",
+            p.state = 'enabled' as "enabled!", p.delivery_order as "order!", p.headers_key_id as "headers_key_id?",
+            p.headers_ciphertext as "headers_ciphertext?",
             s.secret_id as "secret_id?", s.signature as "signature?", s.key_id as "key_id?",
             s.ciphertext as "ciphertext?"
         from endpoints p
         left join endpoint_secrets s
             on s.endpoint_id = p.endpoint_id and (s.expires_at is null or s.expires_at > clock_timestamp())
-        where p.merchant_id = any($1) or p.endpoint_id = any($2)
+        where (p.merchant_id = any($1) and p.deleted_at is null) or p.endpoint_id = any($2)
         order by p.endpoint_id, (s.expires_at is null) desc, s.created_at desc, s.secret_id desc
         "#,
         merchant_ids,
@@ -213,6 +217,10 @@ pub async fn endpoints_on(
                 event_types: row.event_types,
                 schedule_ms: row.schedule_ms,
                 timeout_ms: row.timeout_ms,
+                headers: row
+                    .headers_key_id
+                    .zip(row.headers_ciphertext)
+                    .map(|(key_id, ciphertext)| SealedHeaders { key_id, ciphertext }),
                 enabled: row.enabled,
                 order: order(&row.order)?,
                 secrets: Vec::new(),

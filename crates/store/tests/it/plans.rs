@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
+use domain::ids::MerchantId;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use store::deliveries::{last_of_deliveries_to, list_deliveries, list_deliveries_to};
+use store::events::{last_of_events, list_events, list_events_of_merchant};
 use store::kept::KeptConnections;
 use store::ledger;
+use store::span::Span;
 use store::{Durability, Statements};
+use time::OffsetDateTime;
 
 /// More often than PostgreSQL would try plans for the values at hand.
 const ASKED: i64 = 20;
@@ -40,6 +45,45 @@ async fn a_look_up_scans_one_partition_of_many(pool: PgPoolOptions, connect: PgC
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     assert_eq!(scanned.len(), 3, "one day of each table, but these were scanned: {scanned:?}");
+}
+
+/// Lists are planned once, too, and end where the page is full: a row far away costs nothing.
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_list_scans_the_partitions_of_its_window_alone(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let database = pool.connect_with(connect.clone()).await.unwrap();
+    sqlx::query("select ensure_partitions(20)").execute(&database).await.unwrap();
+    let now = OffsetDateTime::now_utc();
+    let span = |prefix: &str| {
+        let to = now + Duration::from_millis(1);
+        Span::new(prefix, Some(now), Some(to), None::<&str>, now)
+    };
+    let merchant_id: MerchantId = "mer_00000000000000000000000000000001".parse().unwrap();
+    let endpoint_ids = vec!["ep_00000000000000000000000000000001".to_owned()];
+    {
+        let lists = store::connect_with(connect.clone(), 1, Durability::Durable, Statements::Scans);
+        let (events, deliveries) = (span("evt_"), span("dlv_"));
+        for _ in 0..ASKED {
+            list_events(&lists, &events, None, 50).await.unwrap();
+            list_events_of_merchant(&lists, merchant_id, &events, None, 50).await.unwrap();
+            last_of_events(&lists, Some(merchant_id), &events, 50).await.unwrap();
+            list_deliveries(&lists, &deliveries, None, 50).await.unwrap();
+            list_deliveries_to(&lists, &endpoint_ids, &deliveries, None, 50).await.unwrap();
+            last_of_deliveries_to(&lists, &endpoint_ids, &deliveries, 50).await.unwrap();
+        }
+        lists.close().await;
+    }
+    let often = "select relname::text from pg_stat_user_tables
+        where relname ~ '^(domain_events|deliveries)_[0-9]' and idx_scan + seq_scan >= $1 order by 1";
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let scanned = loop {
+        let scanned: Vec<String> = sqlx::query_scalar(often).bind(3 * ASKED).fetch_all(&database).await.unwrap();
+        if scanned.len() >= 2 {
+            break scanned;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "only {scanned:?} were scanned");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(scanned.len(), 2, "one day of each table, but these were scanned: {scanned:?}");
 }
 
 fn now_ms() -> u128 {

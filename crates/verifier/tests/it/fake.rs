@@ -231,13 +231,13 @@ async fn why(Path(id): Path<String>) -> Reply {
 
 /// Two pages, the second of which is the last.
 async fn hops(Query(page): Query<HashMap<String, String>>) -> Json<Value> {
-    let is_second = page.contains_key("after");
+    let is_second = page.contains_key("cursor");
     let n = if is_second { 2 } else { 1 };
     let hop = json!({
         "event_id": format!("evt_{n:032x}"), "payment_id": format!("pay_{n:032x}"), "object_version": 1,
         "committed_at": NOW, "captured_at": null, "handled_at": null, "routed_at": null,
     });
-    Json(json!({"hops": [hop], "next": if is_second { Value::Null } else { json!("evt_1") }}))
+    Json(json!({"items": [hop], "next_cursor": if is_second { Value::Null } else { json!("evt_1") }}))
 }
 
 async fn put_account(

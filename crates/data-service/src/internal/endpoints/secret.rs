@@ -68,7 +68,7 @@ pub enum Error {
     )]
     TooMany,
     /// The key was used for something else.
-    #[error("this key was used for another request; use a new key for a new request")]
+    #[error("the idempotency key was used for another request")]
     KeyReused,
     /// The key file has changed, or the row.
     #[error("the secret {0} can't be opened")]
@@ -129,10 +129,7 @@ impl IntoResponse for Error {
             Self::UnknownEndpoint(_) | Self::NoSecret(_) => Problem::not_found(self.to_string()),
             Self::OtherVersion { .. } => Problem::field("secret", self.to_string()),
             Self::TooMany => Problem::new(StatusCode::CONFLICT, "too_many_secrets", self.to_string()),
-            Self::KeyReused => Problem {
-                field: Some(idempotency::HEADER.to_owned()),
-                ..Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reuse", self.to_string())
-            },
+            Self::KeyReused => idempotency::reuse(),
             Self::Opening(..) | Self::Sealing(_) | Self::Store(_) | Self::Silent => {
                 tracing::error!("a request was answered with 503: {}", Chain(&self));
                 Problem::unavailable()

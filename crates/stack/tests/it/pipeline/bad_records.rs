@@ -37,7 +37,7 @@ async fn strange_records_are_parked_and_block_nobody() {
     })
     .await;
     let listed = lab.portal("/parked-records?limit=10").await;
-    let listed = listed["parked_records"].as_array().unwrap();
+    let listed = listed["items"].as_array().unwrap();
     for (offset, (reason, key, value)) in records.iter().enumerate() {
         let parked = listed.iter().find(|p| p["offset"] == offset && p["partition"] == 0).unwrap_or_else(|| {
             panic!("the record at offset {offset} is not listed");

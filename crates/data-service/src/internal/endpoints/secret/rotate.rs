@@ -72,9 +72,10 @@ struct Answer {
 pub async fn post(
     State(app): State<App>,
     PathParam(endpoint_id): PathParam<EndpointId>,
-    IdempotencyKey(key): IdempotencyKey,
+    key: IdempotencyKey,
     JsonObject(asked): JsonObject<Rotate>,
 ) -> Result<Response, Error> {
+    let key = key.into_key();
     let rotation = rotate(&app.core, endpoint_id, key.as_deref(), &asked);
     let answer = tokio::time::timeout(BATCH_PATIENCE, rotation).await.map_err(|_| Error::Silent)??;
     let mut response = Json(answer.secret).into_response();

@@ -3,25 +3,31 @@
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use chassis::Problem;
-use chassis::idempotency::REPLAY;
 use serde::Serialize;
+
+use crate::Problem;
+use crate::idempotency::REPLAY;
 
 /// A JSON answer. One with an error status is a problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) body: String,
+pub struct Answer {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// JSON.
+    pub body: String,
     /// Whether it was given before.
-    pub(crate) replayed: bool,
+    pub replayed: bool,
 }
 
 impl Answer {
-    pub(crate) fn new(status: StatusCode, body: &impl Serialize) -> Self {
+    /// An answer that is given for the first time.
+    pub fn new(status: StatusCode, body: &impl Serialize) -> Self {
         Self { status, body: json(body), replayed: false }
     }
 
-    pub(crate) fn problem(problem: &Problem) -> Self {
+    /// A problem as an answer.
+    #[must_use]
+    pub fn problem(problem: &Problem) -> Self {
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Self::new(status, problem)
     }
@@ -40,8 +46,8 @@ impl IntoResponse for Answer {
     }
 }
 
-/// The one spelling of a value that this service writes.
+/// The one spelling of a value that our services write.
 #[expect(clippy::expect_used, reason = "plain structs with text keys always have a JSON form")]
-pub(crate) fn json(value: &impl Serialize) -> String {
+pub fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("plain structs have a JSON form")
 }
