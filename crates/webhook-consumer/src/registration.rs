@@ -18,6 +18,8 @@ use crate::topic::{self, Topics};
 const CLUSTER: &str = "everhook";
 const SINK: &str = "service://Delivery/event";
 const TOPIC_TIMEOUT: Duration = Duration::from_secs(5);
+// As long as librdkafka's max.poll.interval.ms, which it may not exceed.
+const SESSION_TIMEOUT_MS: &str = "300000";
 
 /// Whether the deployment is discovered again although it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,6 +155,10 @@ impl Registrar {
         properties.insert("bootstrap.servers".to_owned(), self.flags.kafka.clone().into());
         properties.insert("reconnect.backoff.ms".to_owned(), "50".into());
         properties.insert("reconnect.backoff.max.ms".to_owned(), "1000".into());
+        if !self.flags.group_instance_id.is_empty() {
+            // A named member that was away for longer than its session does not join again (docs/decisions.md).
+            properties.insert("session.timeout.ms".to_owned(), SESSION_TIMEOUT_MS.into());
+        }
         for (name, value) in &self.flags.kafka_properties {
             properties.insert(name.clone(), value.clone().into());
         }
