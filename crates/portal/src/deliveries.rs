@@ -13,15 +13,13 @@ use store::deliveries::{
     find_delivery, last_of_deliveries, last_of_deliveries_to, list_deliveries, list_deliveries_of, list_deliveries_to,
 };
 use store::endpoints::endpoint_ids_of;
-use store::span::Span;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::Portal;
 use crate::access::Access;
-use crate::clock::now;
 use crate::error::Error;
 use crate::page::{Cursor, Limit, MOST_LOOKED_AT, Page};
-use crate::window::in_order;
+use crate::window::span;
 
 /// To each of very many endpoints, so many deliveries are looked at nevertheless.
 const LEAST_LOOKED_AT: i64 = 250;
@@ -134,10 +132,7 @@ pub(crate) async fn list(
     QueryParams(wanted): QueryParams<Wanted>,
 ) -> Result<Json<Page<Delivery>>, Error> {
     let merchant_id = access.whose(wanted.merchant_id)?;
-    in_order(wanted.from, wanted.to)?;
-    let (from, to) = (wanted.from.map(Timestamp::into_inner), wanted.to.map(Timestamp::into_inner));
-    let before = wanted.cursor.map(|cursor| cursor.0);
-    let mut span = Span::new(DeliveryId::PREFIX, from, to, before, now().into_inner());
+    let mut span = span(DeliveryId::PREFIX, wanted.from, wanted.to, wanted.cursor.map(|cursor| cursor.0))?;
     let (pool, rows) = (&portal.lists, wanted.limit.rows());
     let state = wanted.state.map(|state| state.of_ledger().as_str());
     let endpoint_ids = match merchant_id {

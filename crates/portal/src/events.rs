@@ -12,16 +12,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::deliveries::list_deliveries_of;
 use store::events::{find_event, last_of_events, list_events, list_events_of_merchant, list_events_of_object};
-use store::span::Span;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::Portal;
 use crate::access::Access;
-use crate::clock::now;
 use crate::deliveries::{self, Delivery};
 use crate::error::Error;
 use crate::page::{Cursor, Limit, MOST_LOOKED_AT, Page};
-use crate::window::in_order;
+use crate::window::span;
 
 /// Which events.
 #[derive(Deserialize, IntoParams)]
@@ -99,10 +97,7 @@ pub(crate) async fn list(
     QueryParams(wanted): QueryParams<Wanted>,
 ) -> Result<Json<Page<Event>>, Error> {
     let merchant_id = access.whose(wanted.merchant_id)?;
-    in_order(wanted.from, wanted.to)?;
-    let (from, to) = (wanted.from.map(Timestamp::into_inner), wanted.to.map(Timestamp::into_inner));
-    let before = wanted.cursor.map(|cursor| cursor.0);
-    let mut span = Span::new(EventId::PREFIX, from, to, before, now().into_inner());
+    let mut span = span(EventId::PREFIX, wanted.from, wanted.to, wanted.cursor.map(|cursor| cursor.0))?;
     let (pool, event_type, rows) = (&portal.lists, wanted.event_type.as_ref(), wanted.limit.rows());
     let mut end = None;
     if event_type.is_some() && wanted.object_id.is_none() {
@@ -132,7 +127,7 @@ pub(crate) async fn read(
     let found = find_event(&portal.lists, event_id).await?;
     let found = found.filter(|(event, _)| access.sees_id(Some(&event.merchant_id)));
     let (event, details) = found.ok_or(Error::UnknownEvent(event_id))?;
-    let span = Span::new(DeliveryId::PREFIX, None, None, None::<DeliveryId>, now().into_inner());
+    let span = span(DeliveryId::PREFIX, None, None, None::<DeliveryId>)?;
     let rows = list_deliveries_of(&portal.lists, event_id, None, &span, None, Limit::<250>::MOST.rows()).await?;
     let deliveries = Limit::<250>::MOST.page(rows, |delivery| delivery.delivery_id.clone()).map(deliveries::shown);
     let event = shown(event);
