@@ -10,6 +10,7 @@ use axum::routing::{get, post};
 use chassis::batch::Batcher;
 use chassis::token::require_token;
 use chassis::{Lifecycle, Problem, Token};
+use domain::gate::Limits;
 use domain::protocol::{Answer, Ask, Open, Opened, Recorded};
 use store::kept::KeptConnections;
 use store::{Durability, PgPool, Statements};
@@ -74,19 +75,21 @@ pub struct Core {
     pub(crate) fast: KeptConnections,
     pub(crate) keyring: Keyring,
     pub(crate) patience: Patience,
+    pub(crate) limits: Limits,
     pub(crate) handed_out: Mutex<HandedOut>,
 }
 
 impl Core {
     /// The effects over these pools.
     #[must_use]
-    pub fn new(pools: Pools, keyring: Keyring, patience: Patience) -> Self {
+    pub fn new(pools: Pools, keyring: Keyring, patience: Patience, limits: Limits) -> Self {
         Self {
             rare: pools.rare,
             recording: KeptConnections::all_of(pools.recording),
             fast: KeptConnections::all_of(pools.fast),
             keyring,
             patience,
+            limits,
             handed_out: Mutex::default(),
         }
     }
@@ -133,7 +136,7 @@ impl App {
             sweep_limit: i64::from(flags.sweep_limit),
         };
         let keyring = Keyring::from_file(&flags.key_file).map_err(Error::Keys)?;
-        Ok(Self::over(Core::new(pools, keyring, patience), lifecycle))
+        Ok(Self::over(Core::new(pools, keyring, patience, flags.limits()), lifecycle))
     }
 
     /// Starts the batches over these effects.

@@ -1,5 +1,6 @@
 //! The command line and the environment.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use anyhow::ensure;
 use chassis::database::DatabaseFlags;
 use chassis::flags::{Listen, ServiceFlags, duration};
 use chassis::telemetry::LogFormat;
+use domain::gate::Limits;
 
 /// The truth at delivery time, and the ledger.
 #[derive(Debug, clap::Parser)]
@@ -76,18 +78,50 @@ pub struct Serve {
     /// How many overdue things one sweep hands out at most.
     #[arg(long, env = "EVERHOOK_SWEEP_LIMIT", default_value_t = 500)]
     pub sweep_limit: u32,
+    /// So many attempts at a time are in flight from one webhook-consumer to one endpoint.
+    #[arg(long, env = "EVERHOOK_ENDPOINT_SHARE", default_value_t = Limits::default().share)]
+    pub endpoint_share: u32,
+    /// An endpoint's circuit opens after so many failures without a success between them; 0 is never.
+    #[arg(long, env = "EVERHOOK_CIRCUIT_OPENS_AFTER", default_value_t = 10)]
+    pub circuit_opens_after: u32,
+    /// A circuit that has opened is tried after so long for the first time; each time that fails doubles it.
+    #[arg(long, env = "EVERHOOK_CIRCUIT_SHORTEST", value_parser = duration, default_value = "5s")]
+    pub circuit_shortest: Duration,
+    /// A circuit that is open is tried that often at least.
+    #[arg(long, env = "EVERHOOK_CIRCUIT_LONGEST", value_parser = duration, default_value = "5m")]
+    pub circuit_longest: Duration,
+    /// An endpoint that has failed for so long without a success is disabled; 0s is never.
+    #[arg(long, env = "EVERHOOK_DISABLED_AFTER", value_parser = duration, default_value = "5d")]
+    pub disabled_after: Duration,
     /// What every service takes.
     #[command(flatten)]
     pub service: ServiceFlags,
 }
 
 impl Serve {
+    /// What is asked of every endpoint alike.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits {
+            share: self.endpoint_share,
+            opens_after: NonZeroU32::new(self.circuit_opens_after),
+            shortest_open: self.circuit_shortest,
+            longest_open: self.circuit_longest,
+            disabled_after: (!self.disabled_after.is_zero()).then_some(self.disabled_after),
+        }
+    }
+
     /// Checks what clap can't.
     ///
     /// # Errors
     /// Says which flag is wrong, and what it must be.
     pub fn validate(&self) -> anyhow::Result<()> {
         ensure!(self.sweep_limit > 0, "--sweep-limit must be at least 1");
+        ensure!(self.endpoint_share > 0, "--endpoint-share must be at least 1");
+        ensure!(
+            !self.circuit_shortest.is_zero() && self.circuit_shortest <= self.circuit_longest,
+            "--circuit-shortest must be longer than nothing, and at most --circuit-longest"
+        );
         ensure!(
             self.database.database_connections >= 3,
             "--database-connections must be at least 3: for the fast commits, for the durable ones, and for the rest"

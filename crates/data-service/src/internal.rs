@@ -7,6 +7,7 @@ use std::time::Duration;
 
 pub mod endpoints;
 mod first_time;
+mod gates;
 mod handed_out;
 pub mod next;
 pub mod open;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::gate::Admission;
 use crate::outcome::Outcome;
 use crate::schedule::Schedule;
 
@@ -155,6 +156,12 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// A delivery that is made and has begun nothing.
+    #[must_use]
+    pub const fn waiting() -> Self {
+        Self { attempts: 0, in_flight: None, ..Self::begun(Duration::ZERO) }
+    }
+
     /// A delivery whose first attempt begins as it is made.
     #[must_use]
     pub const fn begun(lease: Duration) -> Self {
@@ -242,7 +249,7 @@ impl Step {
 /// the endpoint wants no order.
 #[must_use]
 pub fn open(earlier: &[Delivery], endpoint: Endpoint<'_>, lease: Duration) -> Step {
-    let waiting = Delivery { attempts: 0, in_flight: None, ..Delivery::begun(lease) };
+    let waiting = Delivery::waiting();
     match begin(waiting, None, endpoint) {
         Step { next: Next::Attempt { .. }, .. } if is_behind(earlier) => hold(waiting, None),
         Step { next: next @ Next::Attempt { .. }, .. } => {
@@ -255,8 +262,7 @@ pub fn open(earlier: &[Delivery], endpoint: Endpoint<'_>, lease: Duration) -> St
 /// A delivery as it is made where the latest only is wanted, and a later one of its object is made with it.
 #[must_use]
 pub const fn open_superseded() -> Step {
-    let waiting = Delivery { attempts: 0, in_flight: None, ..Delivery::begun(Duration::ZERO) };
-    Step::end(waiting, State::Superseded, None)
+    Step::end(Delivery::waiting(), State::Superseded, None)
 }
 
 /// Somebody with a claim asks for the next attempt. `due_in` is the time until the delivery is due.
@@ -324,6 +330,18 @@ pub fn give_way(before: Delivery, step: Step) -> Step {
         Next::Attempt { .. } => given(Delivery { attempts: before.attempts, ..step.delivery }),
         Next::Wait(_) if step.delivery.in_flight.is_none() => given(step.delivery),
         Next::Wait(_) | Next::Stop(_) => step,
+    }
+}
+
+/// The attempt that `step` would begin is at the gate of its endpoint. If it has to wait, it has begun nothing.
+#[must_use]
+pub const fn admit(before: Delivery, step: Step, admission: Admission) -> Step {
+    match (step.next, admission) {
+        (Next::Attempt { .. }, Admission::Waits { wait, .. }) => {
+            let delivery = Delivery { attempts: before.attempts, in_flight: None, ..step.delivery };
+            Step { delivery, reason: None, closed: step.closed, next: Next::Wait(wait) }
+        }
+        (Next::Attempt { .. } | Next::Wait(_) | Next::Stop(_), _) => step,
     }
 }
 
@@ -554,6 +572,19 @@ mod tests {
         assert_eq!(give_way(of_another, ask(of_another, 2, Duration::ZERO)).next, Next::Wait(LEASE));
         let delivered = record(begun, 1, 1, &Outcome::Delivered { disable: false }, &schedule(), 0.5);
         assert_eq!(give_way(begun, delivered).delivery.state, State::Delivered);
+    }
+
+    #[test]
+    fn an_attempt_that_waits_at_the_gate_has_begun_nothing() {
+        let waits = |wait| Admission::Waits { wait, slot_in: None };
+        let waiting = Delivery { attempts: 1, in_flight: None, ..Delivery::begun(LEASE) };
+        let step = ask(waiting, 1, Duration::ZERO);
+        assert_eq!(admit(waiting, step, Admission::NOW), step);
+        let waited = admit(waiting, step, waits(LEASE));
+        assert_eq!((waited.delivery, waited.next), (waiting, Next::Wait(LEASE)));
+        let died = Delivery::begun(LEASE);
+        let waited = admit(died, ask(died, 1, Duration::ZERO), waits(LEASE));
+        assert_eq!((waited.closed, waited.delivery.attempts, waited.delivery.in_flight), (Some(1), 1, None));
     }
 
     #[test]

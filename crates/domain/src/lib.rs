@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock or rolls dice: time and randomness come in as parameters.
 
 pub mod event;
+pub mod gate;
 pub mod ids;
 pub mod ledger;
 pub mod message;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AttemptId, DeliveryId, EventId};
+use crate::ids::{AttemptId, DeliveryId, EndpointId, EventId};
 use crate::ledger::Stop;
 use crate::outcome::Outcome;
 use crate::time::Timestamp;
@@ -25,6 +25,20 @@ pub struct Open {
     pub captured_at: Option<Timestamp>,
     /// When the handler began.
     pub handled_at: Timestamp,
+    /// The endpoints at which the consumer has many attempts in flight. An older consumer says nothing of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub busy: Vec<Busy>,
+}
+
+/// An endpoint at which a consumer has many attempts in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Busy {
+    /// Which endpoint.
+    pub endpoint_id: EndpointId,
+    /// How many attempts.
+    pub attempts: u32,
+    /// How long ago they began, on average, in milliseconds.
+    pub age_ms: u64,
 }
 
 /// The answer to an [`Open`].
@@ -57,6 +71,12 @@ pub struct Attempt {
     pub attempt: u32,
     /// Its id on the ledger.
     pub attempt_id: AttemptId,
+    /// Where to. An older data-service does not say.
+    #[serde(default)]
+    pub endpoint_id: Option<EndpointId>,
+    /// When the POST is to leave, at an endpoint with a rate limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<Slot>,
     /// For the whole POST, in milliseconds.
     pub timeout_ms: u64,
     /// Whether the delivery stands in the line of its object; to be said again with the result.
@@ -64,6 +84,15 @@ pub struct Attempt {
     pub in_line: bool,
     /// What to send.
     pub request: Request,
+}
+
+/// When a POST is to leave, in the rate of its endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    /// From now.
+    pub starts_in_ms: u64,
+    /// No other POST to the endpoint leaves so shortly before or after it.
+    pub apart_us: u64,
 }
 
 /// A delivery whose next attempt is not due yet.
@@ -86,6 +115,9 @@ pub struct Ask {
     pub claim: u32,
     /// Restate's id of the invocation that asks.
     pub invocation_id: String,
+    /// As in [`Open`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub busy: Vec<Busy>,
 }
 
 /// The answer to an [`Ask`].

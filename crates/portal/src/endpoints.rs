@@ -1,6 +1,7 @@
 //! `GET`, `PATCH` and `DELETE /endpoints/{endpoint_id}`, and how an endpoint is shown.
 
 pub(crate) mod headers;
+pub(crate) mod health;
 pub(crate) mod secret;
 pub(crate) mod settings;
 
@@ -23,7 +24,7 @@ use crate::Portal;
 use crate::access::Access;
 use crate::error::Error;
 use headers::{HeaderChange, masked};
-use settings::{Description, EndpointUrl, EventFilters, Timeout, Waits};
+use settings::{Description, EndpointUrl, EventFilters, RateLimit, Timeout, Waits};
 
 /// What a merchant can't undo.
 const DISABLED_BY_OPERATOR: &str = "disabled_by_operator";
@@ -46,6 +47,8 @@ pub(crate) struct Endpoint {
     signature: Version,
     /// For a whole POST.
     timeout: String,
+    /// Attempts a second; null is without limit.
+    rate_limit: Option<i32>,
     /// Sent with each webhook; the values of some are shown as `***`.
     headers: BTreeMap<String, String>,
     /// `enabled` or `disabled`.
@@ -82,6 +85,10 @@ pub(crate) struct Change {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = String, required = false)]
     timeout: Option<Timeout>,
+    /// Attempts a second, from 1 to 1000; null is without limit. What waits for its slot already comes back as it was told.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<i32>, minimum = 1, maximum = 1000)]
+    rate_limit: Option<Option<RateLimit>>,
     /// New values by name; null takes a header away, and one that is left out stays.
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, Option<String>>, required = false)]
@@ -160,6 +167,7 @@ impl TryFrom<store::endpoints::Endpoint> for Endpoint {
             order: stored.order,
             signature: stored.signature,
             timeout: Timeout::text(stored.timeout_ms),
+            rate_limit: stored.rate_limit,
             headers: masked(stored.headers.shown),
             state: stored.state,
             disabled_reason: stored.disabled_reason,
@@ -218,6 +226,7 @@ pub(crate) async fn change(
         schedule_ms: change.schedule.map(|given| given.map(Vec::from)),
         order: change.order.map(Order::as_str),
         timeout_ms: change.timeout.map(i32::from),
+        rate_limit: change.rate_limit.map(|given| given.map(i32::from)),
         headers,
         disabled_reason: change.state.map(|state| state.disabled_reason(access)),
     };

@@ -69,6 +69,7 @@ pub fn router(portal: Portal, operator: Token) -> axum::Router {
         .routes(routes!(merchants::read))
         .routes(routes!(merchants::endpoints::list, merchants::endpoints::create))
         .routes(routes!(endpoints::read, endpoints::change, endpoints::delete))
+        .routes(routes!(endpoints::health::read))
         .routes(routes!(endpoints::secret::read))
         .routes(routes!(endpoints::secret::rotate))
         .routes(routes!(events::list))

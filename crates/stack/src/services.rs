@@ -74,8 +74,8 @@ impl Services<'_> {
         Ok(Spec { log: self.folder.log("migrate"), ..self.spec("data-service migrate", "data-service", arguments) })
     }
 
-    /// How to start a service, and how to know that it can be used. `webhook-consumer-2` is a second
-    /// webhook-consumer, on a free port.
+    /// How to start a service, and how to know that it can be used. `webhook-consumer-2` and the like
+    /// are further webhook-consumers, on free ports.
     ///
     /// # Errors
     /// If there is no such service, or a secret can't be written.
@@ -90,7 +90,7 @@ impl Services<'_> {
                 let port = port(Door::WebhookConsumer)?;
                 (name, port, self.webhook_consumer(port)?)
             }
-            "webhook-consumer-2" => {
+            further if further.starts_with("webhook-consumer-") => {
                 let port = free_port()?;
                 ("webhook-consumer", port, self.webhook_consumer(port)?)
             }
@@ -102,7 +102,7 @@ impl Services<'_> {
         let ready = match name {
             "webhook-consumer" => Ready::Handlers { port, admin: self.url(Door::RestateAdmin) },
             // It registers itself only when it is elected.
-            "webhook-consumer-2" => Ready::Http2(port),
+            further if further.starts_with("webhook-consumer-") => Ready::Http2(port),
             "cdc-relay" => Ready::Streaming(format!("http://{listen}/status")),
             _ => Ready::Http(vec![format!("http://{listen}/health")]),
         };

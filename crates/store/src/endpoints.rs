@@ -1,5 +1,7 @@
 //! Endpoints: where merchants want their events.
 
+pub mod health;
+
 use std::collections::BTreeMap;
 
 use domain::ids::{EndpointId, MerchantId, SecretId};
@@ -38,6 +40,8 @@ pub struct Endpoint {
     pub signature: Version,
     /// For a whole POST.
     pub timeout_ms: i32,
+    /// Attempts a second; none is without limit.
+    pub rate_limit: Option<i32>,
     /// Headers of its own.
     pub headers: Headers,
     /// `enabled` or `disabled`.
@@ -87,6 +91,8 @@ pub struct NewEndpoint {
     pub signature: Version,
     /// For a whole POST.
     pub timeout_ms: i32,
+    /// Attempts a second; none is without limit.
+    pub rate_limit: Option<i32>,
     /// Headers of its own.
     pub headers: Headers,
     /// The id of its secret.
@@ -113,6 +119,7 @@ impl NewEndpoint {
             order: self.order.to_owned(),
             signature: self.signature,
             timeout_ms: self.timeout_ms,
+            rate_limit: self.rate_limit,
             headers: self.headers.clone(),
             state: "enabled".to_owned(),
             disabled_reason: None,
@@ -136,6 +143,8 @@ pub struct Change {
     pub order: Option<&'static str>,
     /// For a whole POST.
     pub timeout_ms: Option<i32>,
+    /// Attempts a second; `Some(None)` is without limit.
+    pub rate_limit: Option<Option<i32>>,
     /// The headers that were seen, and those that take their place. If others are there by now, nothing is changed.
     pub headers: Option<(Headers, Headers)>,
     /// Enabled, or disabled for this reason.
@@ -152,6 +161,7 @@ struct Row {
     order: String,
     signature: String,
     timeout_ms: i32,
+    rate_limit: Option<i32>,
     state: String,
     disabled_reason: Option<String>,
     created_at: OffsetDateTime,
@@ -175,8 +185,8 @@ pub async fn insert_endpoint(pool: &PgPool, new: NewEndpoint, kept: Option<Kept<
         ), made as (
             insert into endpoints
                 (endpoint_id, merchant_id, url, description, event_types, schedule_ms, signature, created_at, timeout_ms,
-                shown_headers, headers_key_id, headers_ciphertext, delivery_order)
-            select $1, $2, $3, $4, $5, $6, $7, $11, $16, $17, $18, $19, $20 from (select count(*) from kept) as first
+                shown_headers, headers_key_id, headers_ciphertext, delivery_order, rate_limit)
+            select $1, $2, $3, $4, $5, $6, $7, $11, $16, $17, $18, $19, $20, $21 from (select count(*) from kept) as first
         )
         insert into endpoint_secrets (secret_id, endpoint_id, signature, key_id, ciphertext)
         values ($8, $1, $7, $9, $10)
@@ -201,6 +211,7 @@ pub async fn insert_endpoint(pool: &PgPool, new: NewEndpoint, kept: Option<Kept<
         new.headers.sealed.as_ref().map(|sealed| &sealed.key_id),
         new.headers.sealed.as_ref().map(|sealed| &sealed.ciphertext),
         new.order,
+        new.rate_limit,
     )
     .execute(pool)
     .await
@@ -217,7 +228,7 @@ pub async fn find_endpoint(pool: &PgPool, endpoint_id: EndpointId) -> Result<Opt
         Row,
         r#"
         select endpoint_id, merchant_id, url, description, event_types, schedule_ms, delivery_order as "order", signature,
-            timeout_ms, state, disabled_reason, created_at,
+            timeout_ms, rate_limit, state, disabled_reason, created_at,
             shown_headers as "shown_headers: Json<BTreeMap<String, Option<String>>>", headers_key_id, headers_ciphertext
         from endpoints
         where endpoint_id = $1 and deleted_at is null
@@ -245,7 +256,7 @@ pub async fn list_endpoints(
         Row,
         r#"
         select endpoint_id, merchant_id, url, description, event_types, schedule_ms, delivery_order as "order", signature,
-            timeout_ms, state, disabled_reason, created_at,
+            timeout_ms, rate_limit, state, disabled_reason, created_at,
             shown_headers as "shown_headers: Json<BTreeMap<String, Option<String>>>", headers_key_id, headers_ciphertext
         from endpoints
         where merchant_id = $1 and endpoint_id < $2 and deleted_at is null
@@ -321,6 +332,7 @@ pub async fn change_endpoint(
             state = case when not $8 then state when $9::text is null then 'enabled' else 'disabled' end,
             disabled_reason = case when $8 then $9 else disabled_reason end,
             timeout_ms = coalesce($10, timeout_ms),
+            rate_limit = case when $17 then $18 else rate_limit end,
             shown_headers = case when $11 then $13 else shown_headers end,
             headers_key_id = case when $11 then $14 else headers_key_id end,
             headers_ciphertext = case when $11 then $15 else headers_ciphertext end,
@@ -328,7 +340,7 @@ pub async fn change_endpoint(
         where endpoint_id = $1 and deleted_at is null
             and (not $11 or headers_ciphertext is not distinct from $12)
         returning endpoint_id, merchant_id, url, description, event_types, schedule_ms, delivery_order as "order", signature,
-            timeout_ms, state, disabled_reason, created_at,
+            timeout_ms, rate_limit, state, disabled_reason, created_at,
             shown_headers as "shown_headers: Json<BTreeMap<String, Option<String>>>", headers_key_id, headers_ciphertext
         "#,
         endpoint_id.to_string(),
@@ -347,6 +359,8 @@ pub async fn change_endpoint(
         sealed.map(|sealed| &sealed.key_id),
         sealed.map(|sealed| &sealed.ciphertext),
         change.order,
+        change.rate_limit.is_some(),
+        change.rate_limit.flatten(),
     )
     .fetch_optional(pool)
     .await
@@ -368,6 +382,7 @@ impl Row {
             order: self.order,
             signature: parsed(doing, &self.signature)?,
             timeout_ms: self.timeout_ms,
+            rate_limit: self.rate_limit,
             headers: Headers {
                 shown: self.shown_headers.0,
                 sealed: self

@@ -9,6 +9,7 @@
 use time::OffsetDateTime;
 
 mod events;
+mod gates;
 mod open;
 mod order;
 mod overdue;
@@ -17,6 +18,7 @@ mod steps;
 mod sweep;
 
 pub use events::{Endpoint, Event, Object, Secret, endpoints_of, endpoints_on, events, events_on};
+pub use gates::{LockedGate, keep_gates, lock_gates};
 pub use open::{NewDelivery, Route, Routed, route, route_on, routed};
 pub use order::{Line, is_followed, keep_lines, lock_lines, long_held, routed_along, unrouted_before};
 pub use overdue::{endpoints_with_parked, overdue, parked_at};

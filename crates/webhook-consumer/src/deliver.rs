@@ -14,9 +14,11 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 
+use crate::in_flight::InFlight;
 use crate::ledger_client::{self, LedgerClient};
 use crate::position::Position;
 use crate::post::Door;
+use crate::turns::Turns;
 
 /// How long a step tries to get through to data-service before it lets Restate wait.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -31,6 +33,8 @@ pub struct Deliverer {
     ledger: LedgerClient,
     door: Door,
     wave: usize,
+    in_flight: InFlight,
+    turns: Turns,
 }
 
 /// What a step leaves to be done. It is the journal's entry, so it is small.
@@ -61,7 +65,7 @@ pub enum NotNow {
 impl Deliverer {
     /// `wave` is how many POSTs of one event go side by side.
     pub fn new(ledger: LedgerClient, door: Door, wave: usize) -> Self {
-        Self { ledger, door, wave }
+        Self { ledger, door, wave, in_flight: InFlight::default(), turns: Turns::default() }
     }
 
     /// A record came in: delivers the event that it names, or parks the record.
@@ -78,6 +82,7 @@ impl Deliverer {
             committed_at: message.committed_at,
             captured_at: position.captured_at,
             handled_at,
+            busy: self.in_flight.busy(),
         };
         match self.open(open).await? {
             Opened::Deliveries { attempts, later } => Ok(self.make(attempts, later).await),
@@ -89,8 +94,8 @@ impl Deliverer {
 
     /// A delivery is due: makes its next attempt, if the ledger says so.
     pub async fn attempt(self, invocation_id: String, delivery: Later) -> Result<Left, NotNow> {
-        let ask =
-            Ask { delivery_id: delivery.delivery_id, claim: delivery.claim, invocation_id: invocation_id.to_owned() };
+        let Later { delivery_id, claim, .. } = delivery;
+        let ask = Ask { delivery_id, claim, invocation_id, busy: self.in_flight.busy() };
         let answer = until_answered("begin an attempt", || async {
             Some(self.ledger.next(ask.clone()).await).filter(|answer| !matches!(answer, Answer::Failed))
         });
@@ -138,7 +143,10 @@ impl Deliverer {
         let posts = attempts.into_iter().map(|attempt| {
             let own = self.clone();
             async move {
+                own.wait_for_slot(&attempt).await;
+                let under_way = attempt.endpoint_id.map(|endpoint_id| own.in_flight.begin(endpoint_id));
                 let result = own.door.post(&attempt).await;
+                drop(under_way);
                 let answer = own.record_one(&result).await;
                 (result, answer)
             }
@@ -151,6 +159,15 @@ impl Deliverer {
             }
         }
         left
+    }
+
+    /// Until the POST may leave, at an endpoint with a rate limit.
+    async fn wait_for_slot(&self, attempt: &Attempt) {
+        if let (Some(slot), Some(endpoint_id)) = (attempt.slot, attempt.endpoint_id) {
+            tokio::time::sleep(Duration::from_millis(slot.starts_in_ms)).await;
+            let apart = Duration::from_micros(slot.apart_us);
+            tokio::time::sleep(self.turns.take(endpoint_id, apart, Instant::now())).await;
+        }
     }
 
     /// What is to be come back to; none if data-service did not take the result within [`PATIENCE`].

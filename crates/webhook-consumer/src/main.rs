@@ -4,6 +4,7 @@ mod config;
 mod deliver;
 mod handlers;
 mod identity_key;
+mod in_flight;
 mod ledger_client;
 mod position;
 mod post;
@@ -11,6 +12,7 @@ mod reconciler;
 mod registration;
 mod server;
 mod topic;
+mod turns;
 
 use anyhow::Context as _;
 use chassis::{Lifecycle, lifecycle, telemetry};

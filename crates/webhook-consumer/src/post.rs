@@ -124,6 +124,8 @@ mod tests {
             claim: 1,
             attempt: 1,
             attempt_id: AttemptId::from_uuid(Uuid::now_v7()),
+            endpoint_id: None,
+            slot: None,
             in_line: false,
             timeout_ms: 1_000,
             request: Request {

@@ -1,14 +1,17 @@
 //! An event that nobody has routed: its deliveries, and their first attempts.
 
 use domain::event::EventFilter;
+use domain::gate::Admission;
 use domain::ids::{AttemptId, DeliveryId};
-use domain::ledger::{self, Delivery, Next, Reason};
-use domain::protocol::{Attempt, Open};
+use domain::ledger::{self, Delivery, Next, Reason, Step};
+use domain::protocol::{Attempt, Later, Open};
+use domain::signature::Secret;
 use std::time::Duration;
 use store::ledger::{Endpoint, Event, NewDelivery, Route};
 use uuid::Uuid;
 
-use super::next;
+use super::gates::{self, Admitted, Wanted};
+use super::{millis, next};
 use crate::app::Core;
 use crate::compose;
 
@@ -20,39 +23,99 @@ pub enum Before {
     Superseded,
 }
 
-/// Matches the merchant's endpoints. The caller writes the row; if it is first, the attempts are begun. `before` is
-/// asked for each.
-pub fn first_time(
+/// A delivery as it is to be made, before it has been at the gate of its endpoint.
+pub struct Draft<'a> {
+    /// Where to.
+    endpoint: &'a Endpoint,
+    delivery_id: DeliveryId,
+    secrets: Vec<Secret>,
+    lease_ms: i64,
+    step: Step,
+}
+
+/// What opening an event makes. The caller writes the row; if it is first, the attempts are begun.
+pub struct Drawn {
+    /// To be written.
+    pub route: Route,
+    /// To be made now.
+    pub attempts: Vec<Attempt>,
+    /// To be come back to.
+    pub later: Vec<Later>,
+}
+
+/// Matches the merchant's endpoints. `before` is asked for each.
+pub fn drafts<'a>(
     core: &Core,
-    item: &Open,
     event: &Event,
-    endpoints: &[Endpoint],
+    endpoints: &'a [Endpoint],
     before: impl Fn(&Endpoint) -> Before,
-) -> Result<(Route, Vec<Attempt>), compose::Error> {
-    let mut deliveries = Vec::new();
-    let mut attempts = Vec::new();
-    for endpoint in endpoints.iter().filter(|endpoint| wants(endpoint, &event.event_type)) {
-        let delivery_id = DeliveryId::from_uuid(Uuid::now_v7());
+) -> Vec<Draft<'a>> {
+    let draft = |endpoint: &'a Endpoint| {
         let secrets = compose::secrets(&core.keyring, endpoint);
         let schedule = next::schedule(endpoint);
         let policy =
             ledger::Endpoint { enabled: endpoint.enabled, has_secret: !secrets.is_empty(), schedule: &schedule };
         let lease_ms = next::lease_ms(core, endpoint);
-        let lease = Duration::from_millis(lease_ms.unsigned_abs());
         let step = match before(endpoint) {
-            Before::Earlier(earlier) => ledger::open(&earlier, policy, lease),
+            Before::Earlier(earlier) => ledger::open(&earlier, policy, Duration::from_millis(lease_ms.unsigned_abs())),
             Before::Superseded => ledger::open_superseded(),
         };
-        if let Next::Attempt { number } = step.next {
-            attempts.push(Attempt {
+        Draft { endpoint, delivery_id: DeliveryId::from_uuid(Uuid::now_v7()), secrets, lease_ms, step }
+    };
+    endpoints.iter().filter(|endpoint| wants(endpoint, &event.event_type)).map(draft).collect()
+}
+
+impl Draft<'_> {
+    /// The attempt that it would begin, if it would.
+    pub fn wanted<'a>(&'a self, item: &'a Open) -> Option<Wanted<'a>> {
+        let Self { endpoint, lease_ms, step, .. } = self;
+        let begins = matches!(step.next, Next::Attempt { .. });
+        begins.then_some(Wanted { endpoint, busy: &item.busy, lease_ms: *lease_ms, slot: None })
+    }
+}
+
+/// Makes an event's deliveries of their drafts. `admitted` is asked for each attempt that would begin, in the order of
+/// the drafts.
+pub fn draw(
+    core: &Core,
+    item: &Open,
+    event: &Event,
+    drafts: Vec<Draft<'_>>,
+    admitted: &mut Admitted,
+) -> Result<Drawn, compose::Error> {
+    let mut deliveries = Vec::with_capacity(drafts.len());
+    let mut attempts = Vec::new();
+    let mut later = Vec::new();
+    // All of them are asked for, also when one of them can't be composed.
+    let drafts: Vec<(Draft<'_>, Admission)> = drafts
+        .into_iter()
+        .map(|draft| match draft.step.next {
+            Next::Attempt { .. } => (draft, admitted.next()),
+            Next::Wait(_) | Next::Stop(_) => (draft, Admission::NOW),
+        })
+        .collect();
+    for (Draft { endpoint, delivery_id, secrets, lease_ms, step, .. }, admission) in drafts {
+        let step = ledger::admit(Delivery::waiting(), step, admission);
+        let slot = gates::told(endpoint, admission);
+        let mut waits_ms = None;
+        match step.next {
+            Next::Attempt { number } => attempts.push(Attempt {
                 delivery_id,
                 claim: step.delivery.claim,
                 attempt: number,
                 attempt_id: AttemptId::from_uuid(Uuid::now_v7()),
+                endpoint_id: endpoint.endpoint_id.parse().ok(),
+                slot,
                 timeout_ms: u64::from(endpoint.timeout_ms.unsigned_abs()),
                 in_line: endpoint.order.is_in_line(),
                 request: compose::request(&core.keyring, event, endpoint, &secrets)?,
-            });
+            }),
+            Next::Wait(wait) => {
+                let wait_ms = millis(wait);
+                waits_ms = Some(wait_ms);
+                later.push(Later { delivery_id, claim: step.delivery.claim, delay_ms: wait_ms.unsigned_abs() });
+            }
+            Next::Stop(_) => {}
         }
         deliveries.push(NewDelivery {
             delivery_id: delivery_id.to_string(),
@@ -60,7 +123,9 @@ pub fn first_time(
             state: step.delivery.state,
             reason: step.reason.map(Reason::as_str),
             in_line: endpoint.order.is_in_line().then(|| (event.object_id.clone(), event.object_version)),
-            lease_ms,
+            lease_ms: gates::lease_ms(lease_ms, slot),
+            waits_ms,
+            slot: gates::slot(endpoint, admission),
         });
     }
     let route = Route {
@@ -72,7 +137,7 @@ pub fn first_time(
         handled_at: item.handled_at.into_inner(),
         deliveries,
     };
-    Ok((route, attempts))
+    Ok(Drawn { route, attempts, later })
 }
 
 /// Whether the endpoint wants events of this type.

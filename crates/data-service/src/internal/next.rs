@@ -8,6 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use chassis::JsonBody;
 use chassis::error_chain::Chain;
+use domain::gate::Admission;
 use domain::ids::AttemptId;
 use domain::ledger::{self, Delivery, InFlight, Next, Step, Stop};
 use domain::protocol::{Answer, Ask, Attempt, Later};
@@ -18,6 +19,7 @@ use store::kept::KeptConnections;
 use store::ledger::{Endpoint, Event, Exchange, Guard, LoggedAttempt, Seen, StepRow};
 use uuid::Uuid;
 
+use super::gates::{self, Admitted, Wanted};
 use super::{firsts, in_time, millis, order, storable};
 use crate::app::{App, Core};
 use crate::compose;
@@ -68,7 +70,7 @@ pub async fn steps(core: &Core, items: &[Ask]) -> Result<Vec<Answer>, store::Err
 
     let mut rows = Vec::new();
     let mut in_line = Vec::new();
-    let mut may_be_forgotten = true;
+    let mut asked = Vec::new();
     let mut answers = Vec::with_capacity(items.len());
     for ((item, id), first) in items.iter().zip(&ids).zip(firsts(items, |item| item.delivery_id)) {
         let Some(seen) = known.seen.get(id) else {
@@ -81,35 +83,30 @@ pub async fn steps(core: &Core, items: &[Ask]) -> Result<Vec<Answer>, store::Err
             continue;
         }
         // An endpoint or event that is gone takes its deliveries with it only by hand: ask again and be told.
-        let (true, Some(endpoint), Some(event)) =
+        if let (true, Some(endpoint), Some(event)) =
             (first, known.endpoints.get(&seen.endpoint_id), events.get(&seen.event_id))
-        else {
-            answers.push(Answer::Failed);
-            continue;
-        };
-        let secrets = compose::secrets(&core.keyring, endpoint);
-        let schedule = schedule(endpoint);
-        let policy =
-            ledger::Endpoint { enabled: endpoint.enabled, has_secret: !secrets.is_empty(), schedule: &schedule };
-        let due_in = Duration::from_millis(u64::try_from(seen.due_in_ms).unwrap_or(0));
-        let before = as_delivery(seen, &item.invocation_id);
-        let step = ledger::next(before, item.claim, due_in, policy, rand::random());
+        {
+            let secrets = compose::secrets(&core.keyring, endpoint);
+            let (before, step) = step(seen, item, endpoint, &secrets);
+            asked.push((answers.len(), Asked { item, seen, endpoint, event, secrets, before, step }));
+        }
+        answers.push(Answer::Failed);
+    }
+    let wanted: Vec<Wanted<'_>> = asked.iter().filter_map(|(_, asked)| asked.wanted(core)).collect();
+    let mut admitted = gates::admit(core, &wanted).await?;
+    let mut may_be_forgotten = true;
+    for (index, asked) in asked {
         // Composed before the attempt is begun: one that can't be made must not use up the schedule.
-        let answer = match answer(core, item, &step, event, endpoint, &secrets, false) {
-            Ok(answer) => answer,
-            Err(error) => {
-                tracing::error!(event.id = event.event_id, error = %Chain(&error), "a webhook could not be composed");
-                answers.push(Answer::Failed);
-                continue;
+        match asked.finish(core, &mut admitted, false) {
+            Ok(Finished { answer, step, row }) => {
+                answers[index] = answer;
+                may_be_forgotten &= step.may_be_forgotten() || row.is_none();
+                rows.extend(row);
             }
-        };
-        answers.push(answer);
-        if step.delivery != before || step.closed.is_some() {
-            let begins = matches!(step.next, Next::Attempt { .. })
-                .then(|| (item.invocation_id.clone(), lease_ms(core, endpoint)));
-            let ended = step.closed.into_iter().map(|number| closed(seen, number)).collect();
-            may_be_forgotten &= step.may_be_forgotten();
-            rows.push(step_row(seen, &step, begins, ended));
+            Err(error) => {
+                let event_id = &asked.event.event_id;
+                tracing::error!(event.id = event_id, error = %Chain(&error), "a webhook could not be composed");
+            }
         }
     }
     let connections = if may_be_forgotten { &core.fast } else { &core.recording };
@@ -123,6 +120,9 @@ pub async fn steps(core: &Core, items: &[Ask]) -> Result<Vec<Answer>, store::Err
         if lost.contains(id) {
             *answer = Answer::Failed;
         }
+        if let Answer::Attempt(attempt) = answer {
+            admitted.settle(attempt);
+        }
     }
     let asked = join_all(in_line.iter().map(|(_, item)| order::next(core, item))).await;
     for ((index, _), answer) in in_line.into_iter().zip(asked) {
@@ -131,28 +131,91 @@ pub async fn steps(core: &Core, items: &[Ask]) -> Result<Vec<Answer>, store::Err
     Ok(answers)
 }
 
-/// The answer to a step, with the request if it begins an attempt.
-pub fn answer(
-    core: &Core,
-    item: &Ask,
-    step: &Step,
-    event: &Event,
-    endpoint: &Endpoint,
-    secrets: &[Secret],
-    in_line: bool,
-) -> Result<Answer, compose::Error> {
-    let Next::Attempt { number } = step.next else {
-        return Ok(answer_without_attempt(item.delivery_id, item.claim, step.next));
-    };
-    Ok(Answer::Attempt(Box::new(Attempt {
-        delivery_id: item.delivery_id,
-        claim: item.claim,
-        attempt: number,
-        attempt_id: AttemptId::from_uuid(Uuid::now_v7()),
-        timeout_ms: u64::from(endpoint.timeout_ms.unsigned_abs()),
-        in_line,
-        request: compose::request(&core.keyring, event, endpoint, secrets)?,
-    })))
+/// The step of a delivery, before it has been at the gate of its endpoint; and the delivery as it is.
+fn step(seen: &Seen, item: &Ask, endpoint: &Endpoint, secrets: &[Secret]) -> (Delivery, Step) {
+    let schedule = schedule(endpoint);
+    let policy = ledger::Endpoint { enabled: endpoint.enabled, has_secret: !secrets.is_empty(), schedule: &schedule };
+    let before = as_delivery(seen, &item.invocation_id);
+    (before, ledger::next(before, item.claim, due_in(seen), policy, rand::random()))
+}
+
+/// How long until the delivery is due; zero when that has passed.
+pub fn due_in(seen: &Seen) -> Duration {
+    Duration::from_millis(u64::try_from(seen.due_in_ms).unwrap_or(0))
+}
+
+/// A delivery that was asked for, and its step before the gate of its endpoint.
+pub struct Asked<'a> {
+    /// Who asks.
+    pub item: &'a Ask,
+    /// As it was read.
+    pub seen: &'a Seen,
+    /// Where to.
+    pub endpoint: &'a Endpoint,
+    /// Of what.
+    pub event: &'a Event,
+    /// What signs.
+    pub secrets: Vec<Secret>,
+    /// As it is.
+    pub before: Delivery,
+    /// As it is to be.
+    pub step: Step,
+}
+
+/// What is to be done for a delivery that was asked for.
+pub struct Finished {
+    /// With the request, if an attempt begins.
+    pub answer: Answer,
+    /// The step, after the gate.
+    pub step: Step,
+    /// To be stored, if something has changed.
+    pub row: Option<StepRow>,
+}
+
+impl Asked<'_> {
+    /// The attempt that it would begin, if it would.
+    pub fn wanted(&self, core: &Core) -> Option<Wanted<'_>> {
+        let Self { item, seen, endpoint, step, .. } = self;
+        let begins = matches!(step.next, Next::Attempt { .. });
+        let lease_ms = lease_ms(core, endpoint);
+        begins.then_some(Wanted { endpoint, busy: &item.busy, lease_ms, slot: seen.slot })
+    }
+
+    /// `admitted` is asked if an attempt would begin.
+    pub fn finish(&self, core: &Core, admitted: &mut Admitted, in_line: bool) -> Result<Finished, compose::Error> {
+        let Self { item, seen, endpoint, event, secrets, before, step } = self;
+        let admission = match step.next {
+            Next::Attempt { .. } => admitted.next(),
+            Next::Wait(_) | Next::Stop(_) => Admission::NOW,
+        };
+        let step = ledger::admit(*before, *step, admission);
+        let slot = gates::told(endpoint, admission);
+        let (answer, begins) = match step.next {
+            Next::Attempt { number } => {
+                let attempt = Attempt {
+                    delivery_id: item.delivery_id,
+                    claim: item.claim,
+                    attempt: number,
+                    attempt_id: AttemptId::from_uuid(Uuid::now_v7()),
+                    endpoint_id: endpoint.endpoint_id.parse().ok(),
+                    slot,
+                    timeout_ms: u64::from(endpoint.timeout_ms.unsigned_abs()),
+                    in_line,
+                    request: compose::request(&core.keyring, event, endpoint, secrets)?,
+                };
+                let lease_ms = gates::lease_ms(lease_ms(core, endpoint), slot);
+                (Answer::Attempt(Box::new(attempt)), Some((item.invocation_id.clone(), lease_ms)))
+            }
+            Next::Wait(_) | Next::Stop(_) => (answer_without_attempt(item.delivery_id, item.claim, step.next), None),
+        };
+        // A wait is answered as it is stored already, unless the gate has said so.
+        let is_new = step.delivery != *before || step.closed.is_some() || admission != Admission::NOW;
+        let row = is_new.then(|| {
+            let ended = step.closed.into_iter().map(|number| closed(seen, number)).collect();
+            StepRow { slot: gates::slot(endpoint, admission), ..step_row(seen, &step, begins, ended) }
+        });
+        Ok(Finished { answer, step, row })
+    }
 }
 
 /// The answer to a step that begins no attempt.
@@ -216,6 +279,7 @@ pub fn step_row(seen: &Seen, step: &Step, begins: Option<(String, i64)>, ended: 
             Next::Attempt { .. } => Some(0),
             Next::Stop(_) => None,
         },
+        slot: None,
         begins,
         keeps_in_flight: false,
         ended,

@@ -12,7 +12,8 @@ use domain::protocol::{Answer, Ask, Later, Open, Opened};
 use futures_util::future::join_all;
 use store::ledger::{Endpoint, Event, Route, Routed};
 
-use super::first_time::{Before, first_time, wants};
+use super::first_time::{Before, Drawn, drafts, draw, wants};
+use super::gates::{self, Wanted};
 use super::order::OpenedInLine;
 use super::{firsts, in_time, next, order, storable};
 use crate::app::{App, Core};
@@ -50,7 +51,7 @@ async fn open(core: &Core, items: &[Open]) -> Result<Vec<Opened>, store::Error> 
         store::ledger::events(&core.fast, &ids).await?.into_iter().map(|e| (e.event_id.clone(), e)).collect();
     let endpoints = endpoints_of(core, &events).await?;
 
-    let mut routes = Vec::new();
+    let mut drawn = Vec::new();
     let mut in_line = Vec::new();
     let mut stages = Vec::with_capacity(items.len());
     for ((item, id), first) in items.iter().zip(&ids).zip(firsts(items, |item| item.event_id)) {
@@ -62,29 +63,41 @@ async fn open(core: &Core, items: &[Open]) -> Result<Vec<Opened>, store::Error> 
                 let endpoints = endpoints.get(&event.merchant_id).map(Vec::as_slice).unwrap_or_default();
                 if endpoints.iter().any(|endpoint| endpoint.order.is_in_line() && wants(endpoint, &event.event_type)) {
                     in_line.push((stages.len(), item, event, endpoints));
-                    stages.push(Stage::Answered(Opened::Failed));
-                    continue;
+                } else {
+                    let drafts = drafts(core, event, endpoints, |_| Before::Earlier(Vec::new()));
+                    drawn.push((stages.len(), item, event, drafts));
                 }
-                match first_time(core, item, event, endpoints, |_| Before::Earlier(Vec::new())) {
-                    Ok((route, attempts)) => {
-                        routes.push(route);
-                        Stage::Routes(Opened::Deliveries { attempts, later: Vec::new() })
-                    }
-                    Err(error) => {
-                        tracing::error!(event.id = id, error = %Chain(&error), "a webhook could not be composed");
-                        Stage::Answered(Opened::Failed)
-                    }
-                }
+                Stage::Answered(Opened::Failed)
             }
         });
     }
+    let wanted: Vec<Wanted<'_>> =
+        drawn.iter().flat_map(|(_, item, _, drafts)| drafts.iter().filter_map(|draft| draft.wanted(item))).collect();
+    let mut admitted = gates::admit(core, &wanted).await?;
+    let mut routes = Vec::with_capacity(drawn.len());
+    for (index, item, event, drafts) in drawn {
+        match draw(core, item, event, drafts, &mut admitted) {
+            Ok(Drawn { route, attempts, later }) => {
+                routes.push(route);
+                stages[index] = Stage::Routes(Opened::Deliveries { attempts, later });
+            }
+            Err(error) => {
+                tracing::error!(event.id = event.event_id, error = %Chain(&error), "a webhook could not be composed");
+            }
+        }
+    }
     let mut won = win(core, routes).await?;
+    for stage in &mut stages {
+        if let Stage::Routes(Opened::Deliveries { attempts, .. }) = stage {
+            attempts.iter_mut().for_each(|attempt| admitted.settle(attempt));
+        }
+    }
     let opened = join_all(in_line.iter().map(|(_, item, event, at)| order::open(core, item, event, at))).await;
     for ((index, _, event, _), opened) in in_line.into_iter().zip(opened) {
         match opened {
-            Ok(OpenedInLine { won: is_won, attempts }) => {
+            Ok(OpenedInLine { won: is_won, attempts, later }) => {
                 won.extend(is_won.then(|| event.event_id.clone()));
-                stages[index] = Stage::Routes(Opened::Deliveries { attempts, later: Vec::new() });
+                stages[index] = Stage::Routes(Opened::Deliveries { attempts, later });
             }
             Err(error) => {
                 tracing::warn!(event.id = event.event_id, error = %Chain(&error), "an event in line could not be opened");
@@ -175,7 +188,9 @@ async fn answer<'a>(
 /// The same invocation asks again: it died in between, and gets its own deliveries under its own claim.
 fn own_asks(routed: &Routed) -> Vec<Ask> {
     let ask = |id: &String| match id.parse() {
-        Ok(delivery_id) => Some(Ask { delivery_id, claim: 1, invocation_id: routed.invocation_id.clone() }),
+        Ok(delivery_id) => {
+            Some(Ask { delivery_id, claim: 1, invocation_id: routed.invocation_id.clone(), busy: Vec::new() })
+        }
         Err(error) => {
             tracing::error!(event.id = routed.event_id, %error, "routed_events names a delivery whose id is none");
             None

@@ -15,7 +15,9 @@ use store::PgConnection;
 use store::ledger::{Endpoint, Event, Line, Routed, Seen, StepRow};
 use store::transaction::{begin, commit};
 
-use super::first_time::{Before, first_time, wants};
+use super::first_time::{Before, Drawn, drafts, draw, wants};
+use super::gates::{self, Wanted};
+use super::next::{Asked, Finished};
 use super::{next, record};
 use crate::app::Core;
 use crate::compose;
@@ -26,6 +28,8 @@ pub struct OpenedInLine {
     pub won: bool,
     /// The attempts of all that this call has routed: earlier events of the object, and the event.
     pub attempts: Vec<Attempt>,
+    /// Those that wait at the gate of their endpoint.
+    pub later: Vec<Later>,
 }
 
 /// A step in a line could not be done; it is asked for again.
@@ -74,7 +78,7 @@ pub async fn open(core: &Core, item: &Open, event: &Event, endpoints: &[Endpoint
 
     let mut events = unrouted_before(&mut transaction, event).await?;
     events.push(event.clone());
-    let mut opened = OpenedInLine { won: false, attempts: Vec::new() };
+    let mut opened = OpenedInLine { won: false, attempts: Vec::new(), later: Vec::new() };
     for event in events {
         let asked_for = item.event_id.to_string() == event.event_id;
         let item = match asked_for {
@@ -87,13 +91,19 @@ pub async fn open(core: &Core, item: &Open, event: &Event, endpoints: &[Endpoint
             Some(row) => Before::Earlier(earlier_than(row, event.object_version)),
             None => Before::Earlier(Vec::new()),
         };
-        let (route, attempts) = first_time(core, &item, &event, endpoints, before)
+        let drafts = drafts(core, &event, endpoints, before);
+        let wanted: Vec<Wanted<'_>> = drafts.iter().filter_map(|draft| draft.wanted(&item)).collect();
+        // On a connection of its own, and only for a moment: whoever holds a line may wait for a gate, never the other way.
+        let mut admitted = gates::admit(core, &wanted).await?;
+        let Drawn { route, mut attempts, later } = draw(core, &item, &event, drafts, &mut admitted)
             .map_err(|source| Error::Compose { event_id: event.event_id.clone(), source })?;
         if store::ledger::route_on(&mut transaction, vec![route.clone()]).await?.is_empty() {
             continue;
         }
         opened.won |= asked_for;
+        attempts.iter_mut().for_each(|attempt| admitted.settle(attempt));
         opened.attempts.extend(attempts);
+        opened.later.extend(later);
         for made in route.deliveries.into_iter().filter(|made| made.state.holds_successors()) {
             let line = Line { endpoint_id: made.endpoint_id, object_id: event.object_id.clone() };
             if let Some(row) = standing.get_mut(&line) {
@@ -188,7 +198,7 @@ async fn next_in_line(core: &Core, item: &Ask) -> Result<Answer, Error> {
     let secrets = compose::secrets(&core.keyring, &endpoint);
     let schedule = next::schedule(&endpoint);
     let policy = ledger::Endpoint { enabled: endpoint.enabled, has_secret: !secrets.is_empty(), schedule: &schedule };
-    let due_in = Duration::from_millis(u64::try_from(turn.seen.due_in_ms).unwrap_or(0));
+    let due_in = next::due_in(&turn.seen);
     let before = next::as_delivery(&turn.seen, &item.invocation_id);
     if endpoint.order == Order::LatestOnly && before.state == State::Pending && before.claim == item.claim {
         let version = turn.version();
@@ -196,18 +206,22 @@ async fn next_in_line(core: &Core, item: &Ask) -> Result<Answer, Error> {
     }
     let step = ledger::next_in_order(&turn.earlier(), before, item.claim, due_in, policy, rand::random());
     let step = turn.gives_way(&endpoint, before, step);
-    // Composed before the attempt is begun: one that can't be made must not use up the schedule.
-    let mut answer = next::answer(core, item, &step, &event, &endpoint, &secrets, true)
+    let seen = turn.seen.clone();
+    let asked = Asked { item, seen: &seen, endpoint: &endpoint, event: &event, secrets, before, step };
+    let wanted: Vec<Wanted<'_>> = asked.wanted(core).into_iter().collect();
+    let mut admitted = gates::admit(core, &wanted).await?;
+    let Finished { mut answer, step, row } = asked
+        .finish(core, &mut admitted, true)
         .map_err(|source| Error::Compose { event_id: event.event_id.clone(), source })?;
-    if step.delivery != before || step.closed.is_some() {
-        let begins = matches!(step.next, Next::Attempt { .. })
-            .then(|| (item.invocation_id.clone(), next::lease_ms(core, &endpoint)));
-        let ended = step.closed.into_iter().map(|number| next::closed(&turn.seen, number)).collect();
-        write(&mut transaction, next::step_row(&turn.seen, &step, begins, ended)).await?;
+    if let Some(row) = row {
+        write(&mut transaction, row).await?;
     }
     turn.answer(&mut transaction, &step, &mut answer).await?;
     commit(transaction).await?;
     connection.keep();
+    if let Answer::Attempt(attempt) = &mut answer {
+        admitted.settle(attempt);
+    }
     Ok(answer)
 }
 
@@ -233,6 +247,9 @@ async fn record_in_line(core: &Core, item: &Recorded) -> Result<Answer, Error> {
     turn.answer(&mut transaction, &step, &mut answer).await?;
     commit(transaction).await?;
     connection.keep();
+    if matches!(item.outcome, Outcome::Failed { .. }) && step.delivery != before {
+        record::count_failures(core, &[endpoint.endpoint_id]).await;
+    }
     Ok(answer)
 }
 

@@ -1,6 +1,6 @@
 //! `POST /internal/record`: the results of attempts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::Json;
@@ -13,7 +13,7 @@ use domain::protocol::{self, Answer, Recorded};
 use futures_util::future::join_all;
 use store::ledger::{Exchange, Guard, LoggedAttempt, StepRow};
 
-use super::{firsts, in_time, next, order, storable};
+use super::{firsts, gates, in_time, next, order, storable};
 use crate::app::{App, Core};
 
 /// Why an endpoint was disabled that answered 410 or `webhook-delivery: disable`.
@@ -73,6 +73,7 @@ async fn record(core: &Core, items: &[Recorded]) -> Result<Vec<Answer>, store::E
         rows.extend(row);
         answers.push(answer);
     }
+    let failed = failed_at(items, &rows, known.as_ref());
     let mut lost: HashMap<String, Guard> = rows.iter().map(|row| (row.delivery_id.clone(), row.guard)).collect();
     if !rows.is_empty() {
         for written in store::ledger::write_steps(&core.recording, rows).await? {
@@ -86,6 +87,8 @@ async fn record(core: &Core, items: &[Recorded]) -> Result<Vec<Answer>, store::E
             Some(Guard::AsSeen { .. }) => *answer = Answer::Failed,
         }
     }
+    let failed: Vec<String> = failed.into_iter().filter(|(id, _)| !lost.contains_key(id)).map(|(_, at)| at).collect();
+    count_failures(core, &failed).await;
     let recorded = join_all(in_line.iter().map(|(_, item)| order::record(core, item))).await;
     for ((index, _), answer) in in_line.into_iter().zip(recorded) {
         answers[index] = answer;
@@ -108,6 +111,25 @@ async fn disable_endpoints(core: &Core, items: &[Recorded], known: Option<&next:
     Ok(())
 }
 
+/// Of each result that is to be stored and is a failure, the delivery and its endpoint.
+fn failed_at(items: &[Recorded], rows: &[StepRow], known: Option<&next::Known>) -> Vec<(String, String)> {
+    let stored: HashSet<&str> = rows.iter().map(|row| row.delivery_id.as_str()).collect();
+    let failed = items.iter().filter(|item| !item.in_line && matches!(item.outcome, Outcome::Failed { .. }));
+    let at = |item: &Recorded| {
+        let id = item.delivery_id.to_string();
+        let seen = known?.seen.get(&id).filter(|_| stored.contains(id.as_str()))?;
+        Some((id, seen.endpoint_id.clone()))
+    };
+    failed.filter_map(at).collect()
+}
+
+/// The results are stored: what the gates don't hear of, only opens a circuit later.
+pub async fn count_failures(core: &Core, endpoint_ids: &[String]) {
+    if let Err(error) = gates::failed(core, endpoint_ids).await {
+        tracing::warn!(error = %Chain(&error), endpoints = endpoint_ids.len(), "failures of endpoints could not be counted");
+    }
+}
+
 /// The row of a 2xx.
 pub fn delivered(item: &Recorded) -> StepRow {
     StepRow {
@@ -119,6 +141,7 @@ pub fn delivered(item: &Recorded) -> StepRow {
         attempts: 0,
         unknowns: None,
         due_in_ms: None,
+        slot: None,
         begins: None,
         keeps_in_flight: false,
         ended: vec![logged(item)],

@@ -3,6 +3,7 @@
 use chassis::Lifecycle;
 use data_service::Keyring;
 use data_service::app::{App, Core, Patience, Pools};
+use domain::gate::Limits;
 use domain::ids::EventId;
 use domain::ledger::Order;
 use domain::signature::{self, Key, Secret};
@@ -299,5 +300,5 @@ fn app(connect: &PgConnectOptions, patience: Patience, lifecycle: &Lifecycle) ->
     let pools = Pools::share(10, |share, durability, statements| {
         Ok::<_, store::Error>(store::connect_with(connect.clone(), share, durability, statements))
     });
-    App::over(Core::new(pools.unwrap(), keyring(), patience), lifecycle)
+    App::over(Core::new(pools.unwrap(), keyring(), patience, Limits::default()), lifecycle)
 }

@@ -5,6 +5,7 @@
 mod answers;
 mod body;
 mod doors;
+mod gates;
 mod lab;
 mod libraries;
 mod next;

@@ -116,7 +116,7 @@ async fn a_batch_with_the_same_delivery_twice_begins_it_once(pool: PgPoolOptions
     let lab = Lab::start(pool, connect).await;
     let delivery_id = failed_once(&lab).await.delivery_id;
     lab.execute("update deliveries set due_at = now()").await;
-    let ask = |invocation: &str| Ask { delivery_id, claim: 1, invocation_id: invocation.to_owned() };
+    let ask = |invocation: &str| Ask { delivery_id, claim: 1, invocation_id: invocation.to_owned(), busy: Vec::new() };
     let answers = lab.service.next_all(&[ask("inv_2"), ask("inv_3")]).await;
     let begun = answers.iter().filter(|answer| matches!(answer, Answer::Attempt(_))).count();
     assert_eq!((answers.len(), begun), (2, 1), "{answers:?}");

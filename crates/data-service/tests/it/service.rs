@@ -100,7 +100,9 @@ impl Service {
     }
 
     pub async fn next(&self, delivery_id: DeliveryId, claim: u32, invocation_id: &str) -> Answer {
-        self.next_all(&[Ask { delivery_id, claim, invocation_id: invocation_id.to_owned() }]).await.remove(0)
+        self.next_all(&[Ask { delivery_id, claim, invocation_id: invocation_id.to_owned(), busy: Vec::new() }])
+            .await
+            .remove(0)
     }
 
     pub async fn record_all(&self, items: &[Recorded]) -> Vec<Answer> {
@@ -144,6 +146,7 @@ pub fn opening(event_id: EventId, invocation_id: &str) -> Open {
         committed_at: Some(moment),
         captured_at: Some(moment),
         handled_at: moment,
+        busy: Vec::new(),
     }
 }
 
@@ -174,6 +177,8 @@ pub const FAILED: Outcome = Outcome::Failed { reason: Failure::Status, retry_aft
 /// An id that nobody has made.
 pub fn strange_attempt(delivery_id: DeliveryId) -> Attempt {
     Attempt {
+        endpoint_id: None,
+        slot: None,
         delivery_id,
         claim: 1,
         attempt: 1,

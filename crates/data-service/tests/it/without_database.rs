@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chassis::Lifecycle;
 use data_service::app::{App, Core, Pools};
+use domain::gate::Limits;
 use domain::protocol::{Answer, Attempt, Opened};
 use reqwest::Method;
 use serde_json::json;
@@ -17,7 +18,8 @@ async fn cut_off() -> Service {
     // Nobody listens on port 1.
     let nowhere = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(1).database("secret_name");
     let pool = || PgPoolOptions::new().acquire_timeout(Duration::from_millis(300)).connect_lazy_with(nowhere.clone());
-    let core = Core::new(Pools { rare: pool(), recording: pool(), fast: pool() }, keyring(), PATIENCE);
+    let core =
+        Core::new(Pools { rare: pool(), recording: pool(), fast: pool() }, keyring(), PATIENCE, Limits::default());
     let lifecycle = Lifecycle::default();
     let app = App::over(core, &lifecycle);
     Service::start(lifecycle, app).await

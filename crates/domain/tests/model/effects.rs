@@ -12,13 +12,17 @@ impl Protocol {
         match action {
             Action::Ask(index) => {
                 let before = world.ledger;
-                let answer = self.ask(world, index);
+                let answer = self.ask(world, index, false);
                 Self::answered(world, index, answer);
                 // A crash between such an answer and the journal leads back to where the question was asked.
                 let is_nothing = world.ledger == before || world.mishaps == 0;
                 if is_nothing && matches!(world.invocations[index].phase, Phase::Answered(_)) {
                     self.act(world, Action::Journal(index));
                 }
+            }
+            Action::AskAtGate(index) => {
+                let answer = self.ask(world, index, true);
+                Self::answered(world, index, answer);
             }
             Action::Post(index, reply) => {
                 if let Phase::Begun(trial) = world.invocations[index].phase {
@@ -42,7 +46,7 @@ impl Protocol {
                     self.transaction(world, None).record(trial, reply);
                 }
             }
-            Action::AskLate(index) => drop(self.ask(world, index)),
+            Action::AskLate(index) => drop(self.ask(world, index, false)),
             Action::VanishedAsksLate(version) => {
                 if let Some(target) = world.target(version) {
                     self.transaction(world, None).next(target);
@@ -143,11 +147,13 @@ impl Protocol {
         }
     }
 
-    fn ask(&self, world: &mut World, index: usize) -> Answer {
+    fn ask(&self, world: &mut World, index: usize, is_gated: bool) -> Answer {
         let asker = Some(world.invocations[index].id);
-        match world.invocations[index].work {
-            Work::Event(version) => self.transaction(world, asker).open(version),
-            Work::Attempt(target) => self.transaction(world, asker).next(target),
+        let work = world.invocations[index].work;
+        let transaction = Transaction { is_gated, ..self.transaction(world, asker) };
+        match work {
+            Work::Event(version) => transaction.open(version),
+            Work::Attempt(target) => transaction.next(target),
         }
     }
 

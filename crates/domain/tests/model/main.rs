@@ -46,6 +46,15 @@ fn latest_without_sweep(mishaps: u8) -> Protocol {
     Protocol { is_latest: true, ..without_sweep(mishaps) }
 }
 
+/// As [`ordered`] or [`latest`], where the endpoint's gate may keep an attempt waiting. Whoever waits there has begun nothing, so an
+/// answer may tell of them once more: two invocations may have one claim, which costs a question.
+fn gated(is_latest: bool, mishaps: u8) -> Protocol {
+    let mut protocol = Protocol { is_latest, ..ordered(mishaps) };
+    protocol.kinds.push(Kind::Gate);
+    protocol.properties.retain(|property| property.name != properties::ONE_ANSWER);
+    protocol
+}
+
 /// As [`ordered`], but only workers and connections fail: what is left must need no sweep.
 fn without_sweep(mishaps: u8) -> Protocol {
     let mut protocol = Protocol { kinds: Kind::OF_WORKERS.to_vec(), has_sweep: false, ..ordered(mishaps) };
@@ -117,6 +126,12 @@ fn of_two_versions_the_latest_survives_any_two_mishaps() {
 fn where_only_workers_fail_the_latest_needs_no_sweep() {
     let examples = [Example::Held, Example::Superseded, Example::Repeated];
     explore("two versions, the latest only, three failures of workers, no sweep", latest_without_sweep(3), &examples);
+}
+
+#[test]
+fn whoever_waits_at_the_endpoint_s_gate_survives_any_two_mishaps() {
+    explore("two versions in order, with a gate, two mishaps", gated(false, 2), &[Example::Held]);
+    explore("two versions, the latest only, with a gate, two mishaps", gated(true, 2), &[Example::Superseded]);
 }
 
 #[test]

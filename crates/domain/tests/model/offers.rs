@@ -91,7 +91,7 @@ impl Protocol {
         let mut offer = |kind, action| actions.extend(self.has(kind).then_some(action));
         for (index, invocation) in world.invocations.iter().enumerate() {
             match invocation.phase {
-                Phase::Ready => {}
+                Phase::Ready => offer(Kind::Gate, Action::AskAtGate(index)),
                 Phase::Begun(_) | Phase::Answered(_) => offer(Kind::Crash, Action::Crash(index)),
                 Phase::Posted(..) => {
                     offer(Kind::Crash, Action::Crash(index));

@@ -58,6 +58,8 @@ pub enum Kind {
     Wipe,
     /// The ledger forgets what it has not committed durably.
     PowerCut,
+    /// The endpoint's gate lets nothing through now: its rate, its share or its circuit.
+    Gate,
 }
 
 impl Kind {
@@ -106,6 +108,7 @@ pub enum Sent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     Ask(usize),
+    AskAtGate(usize),
     Post(usize, Reply),
     Record(usize),
     Journal(usize),
@@ -157,7 +160,8 @@ impl Protocol {
             Action::SweepRoutes(_, sent) | Action::SweepResumes(_, sent) | Action::SweepReleases(_, sent) => {
                 u8::from(sent != Sent::Once)
             }
-            Action::Crash(_)
+            Action::AskAtGate(_)
+            | Action::Crash(_)
             | Action::Split(_)
             | Action::LoseAnswer(_)
             | Action::AskLate(_)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::gate::Admission;
 use domain::ledger::{self, Delivery, Next, State, Step};
 
 use crate::protocol::Protocol;
@@ -24,13 +25,15 @@ pub struct Transaction<'a> {
     pub is_latest: bool,
     pub world: &'a mut World,
     pub asker: Who,
-    is_durable: bool,
+    /// The endpoint's gate lets nothing through now: its rate, its share or its circuit.
+    pub is_gated: bool,
+    pub is_durable: bool,
 }
 
 impl<'a> Transaction<'a> {
     pub fn new(protocol: &'a Protocol, world: &'a mut World, asker: Who) -> Self {
         let Protocol { rules, is_ordered, is_latest, .. } = protocol;
-        Self { rules, is_ordered: *is_ordered, is_latest: *is_latest, world, asker, is_durable: false }
+        Self { rules, is_ordered: *is_ordered, is_latest: *is_latest, world, asker, is_gated: false, is_durable: false }
     }
 
     /// Open: routes the event and, where order is wanted, each earlier one that nobody has routed.
@@ -139,6 +142,11 @@ impl<'a> Transaction<'a> {
         }
     }
 
+    fn admitted(&self, before: Delivery, step: Step) -> Step {
+        let waits = Admission::Waits { wait: LEASE, slot_in: None };
+        ledger::admit(before, step, if self.is_gated { waits } else { Admission::NOW })
+    }
+
     fn gives_way(&self, version: usize, before: Delivery, step: Step) -> Step {
         if self.has_later(version) || (self.rules.has(Bug::TheLatestGivesWay) && self.is_latest) {
             ledger::give_way(before, step)
@@ -156,10 +164,12 @@ impl<'a> Transaction<'a> {
         self.make_way(version);
         let earlier = self.earlier(version);
         let step = self.rules.open(&earlier, self.world.is_enabled);
+        let step = self.admitted(Delivery::waiting(), step);
         self.is_durable |= !self.rules.may_be_forgotten(&step);
         let Step { delivery, reason, next, .. } = step;
         let era = self.world.era;
-        let row = Row { stored: delivery, flight: None, reason, later: false, routed_by: self.asker, era };
+        let later = matches!(next, Next::Wait(_));
+        let row = Row { stored: delivery, flight: None, reason, later, routed_by: self.asker, era };
         let stored = match self.rules.has(Bug::BeginsAfterThePost) {
             true => Delivery { attempts: 0, in_flight: None, ..delivery },
             false => delivery,
@@ -168,6 +178,9 @@ impl<'a> Transaction<'a> {
         if let Next::Attempt { number } = next {
             self.begins(version);
             answer.attempt = Some(Try { target: Target { version, era, claim: delivery.claim }, number });
+        }
+        if later {
+            answer.left.push(Target { version, era, claim: delivery.claim });
         }
         self.world.past[version].was_held |= delivery.state == State::Held;
     }
@@ -182,6 +195,7 @@ impl<'a> Transaction<'a> {
         let due_in = Duration::from_secs(if row.later { 5 } else { 0 });
         let step = self.rules.next(&earlier, before, target.claim, due_in, self.world.is_enabled);
         let step = self.gives_way(target.version, before, step);
+        let step = self.admitted(before, step);
         self.world.past[target.version].doubts += u8::from(step.closed.is_some());
         if let Next::Attempt { .. } = step.next {
             self.begins(target.version);

@@ -211,3 +211,29 @@ impl From<Waits> for Vec<i64> {
         waits.0.into()
     }
 }
+
+/// Attempts a second.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+#[serde(try_from = "serde_json::Value", into = "i32")]
+pub(crate) struct RateLimit(i32);
+
+/// The number is no rate limit.
+#[derive(Debug, thiserror::Error)]
+#[error("a rate limit is 1 to 1000 attempts a second; null is without limit")]
+pub(crate) struct NotARateLimit;
+
+/// Of any JSON, so that whatever is wrong is told in these words.
+impl TryFrom<serde_json::Value> for RateLimit {
+    type Error = NotARateLimit;
+
+    fn try_from(value: serde_json::Value) -> Result<Self, NotARateLimit> {
+        let rate = value.as_i64().and_then(|rate| i32::try_from(rate).ok());
+        rate.filter(|rate| (1..=1_000).contains(rate)).map(Self).ok_or(NotARateLimit)
+    }
+}
+
+impl From<RateLimit> for i32 {
+    fn from(rate: RateLimit) -> Self {
+        rate.0
+    }
+}

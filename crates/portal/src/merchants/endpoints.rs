@@ -20,7 +20,7 @@ use crate::Portal;
 use crate::access::Access;
 use crate::clock::now;
 use crate::endpoints::headers::HeaderChange;
-use crate::endpoints::settings::{Description, EndpointUrl, EventFilters, Timeout, Waits};
+use crate::endpoints::settings::{Description, EndpointUrl, EventFilters, RateLimit, Timeout, Waits};
 use crate::endpoints::{Endpoint, KeyShape, OrderName, SignatureName, changed_headers};
 use crate::error::Error;
 use crate::idempotency::{Holds, Once};
@@ -56,6 +56,10 @@ pub(crate) struct New {
     #[serde(default)]
     #[schema(value_type = Option<String>, default = "15s")]
     timeout: Timeout,
+    /// Attempts a second, from 1 to 1000; null is without limit.
+    #[serde(default)]
+    #[schema(value_type = Option<i32>, minimum = 1, maximum = 1000)]
+    rate_limit: Option<RateLimit>,
     /// Sent with each webhook: at most 20, by name. Ours can't be set.
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, String>, required = false)]
@@ -121,6 +125,7 @@ pub(crate) async fn create(
         order: new.order.as_str(),
         signature: new.signature,
         timeout_ms: new.timeout.into(),
+        rate_limit: new.rate_limit.map(i32::from),
         headers,
         secret_id: SecretId::from_uuid(Uuid::now_v7()),
         key_id: secret.key_id,

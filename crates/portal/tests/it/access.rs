@@ -39,6 +39,7 @@ const TABLE: &[(&str, &str, For)] = &[
     ("post", "/merchants/{merchant_id}/endpoints", For::Owner),
     ("get", "/endpoints/{endpoint_id}", For::Owner),
     ("patch", "/endpoints/{endpoint_id}", For::Owner),
+    ("get", "/endpoints/{endpoint_id}/health", For::Owner),
     ("get", "/endpoints/{endpoint_id}/secret", For::Owner),
     ("post", "/endpoints/{endpoint_id}/secret/rotate", For::Owner),
     ("get", "/events/{event_id}", For::Owner),

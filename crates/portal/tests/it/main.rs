@@ -8,6 +8,7 @@ mod deliveries;
 mod doors;
 mod endpoints;
 mod events;
+mod health;
 mod hops;
 mod idempotency;
 mod ledger;

@@ -4,6 +4,7 @@ mod bad_records;
 mod consumer_killed;
 mod in_order;
 mod latest_only;
+mod rate_limit;
 mod relay_killed;
 mod wiped;
 
@@ -67,6 +68,11 @@ impl Lab {
 
     /// Merchants and endpoints are made; the load is then driven by [`Ready::drive`].
     async fn set_up(&self, until: Until, pace: Pace, changes: usize) -> Ready {
+        self.set_up_for(5, until, pace, changes).await
+    }
+
+    /// As [`Lab::set_up`], with so many merchants.
+    async fn set_up_for(&self, merchants: usize, until: Until, pace: Pace, changes: usize) -> Ready {
         let options = Options {
             account: self.account_file(),
             api_url: self.url(Door::PaymentsApi),
@@ -74,7 +80,7 @@ impl Lab {
             portal_url: self.url(Door::Portal),
             operator_token_file: self.stack.secrets().file("operator-token").unwrap(),
             simulator_url: self.url(Door::MerchantSimulator),
-            merchants: 5,
+            merchants,
             endpoints_per_merchant: 1,
             event_types: vec!["*".parse().unwrap()],
             changes,

@@ -66,6 +66,10 @@ pub struct Endpoint {
     pub enabled: bool,
     /// In which order it wants its events.
     pub order: Order,
+    /// Attempts a second; none is without limit.
+    pub rate_limit: Option<i32>,
+    /// Whether it fails so often that attempts wait.
+    pub is_circuit_open: bool,
     /// Newest first: the current one, and during a rotation the older ones that sign, too.
     pub secrets: Vec<Secret>,
 }
@@ -192,10 +196,12 @@ pub async fn endpoints_on(
         select p.endpoint_id as "endpoint_id!", p.merchant_id as "merchant_id!", p.url as "url!",
             p.event_types as "event_types!", p.schedule_ms as "schedule_ms?", p.timeout_ms as "timeout_ms!",
             p.state = 'enabled' as "enabled!", p.delivery_order as "order!", p.headers_key_id as "headers_key_id?",
-            p.headers_ciphertext as "headers_ciphertext?",
+            p.headers_ciphertext as "headers_ciphertext?", p.rate_limit as "rate_limit?",
+            coalesce(g.probe_at is not null, false) as "is_circuit_open!",
             s.secret_id as "secret_id?", s.signature as "signature?", s.key_id as "key_id?",
             s.ciphertext as "ciphertext?"
         from endpoints p
+        left join gates g on g.endpoint_id = p.endpoint_id
         left join endpoint_secrets s
             on s.endpoint_id = p.endpoint_id and (s.expires_at is null or s.expires_at > clock_timestamp())
         where (p.merchant_id = any($1) and p.deleted_at is null) or p.endpoint_id = any($2)
@@ -223,6 +229,8 @@ pub async fn endpoints_on(
                     .map(|(key_id, ciphertext)| SealedHeaders { key_id, ciphertext }),
                 enabled: row.enabled,
                 order: order(&row.order)?,
+                rate_limit: row.rate_limit,
+                is_circuit_open: row.is_circuit_open,
                 secrets: Vec::new(),
             });
         }

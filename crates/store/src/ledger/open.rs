@@ -33,7 +33,7 @@ pub struct NewDelivery {
     pub delivery_id: String,
     /// Where to.
     pub endpoint_id: String,
-    /// `pending` with its first attempt begun, `held`, `parked` or `superseded`.
+    /// `pending` with its first attempt begun unless it waits, `held`, `parked` or `superseded`.
     pub state: State,
     /// Why it is parked.
     pub reason: Option<&'static str>,
@@ -41,6 +41,10 @@ pub struct NewDelivery {
     pub in_line: Option<(String, i64)>,
     /// How long its first attempt may be under way, in milliseconds.
     pub lease_ms: i64,
+    /// A pending one that has begun nothing comes back after so many milliseconds.
+    pub waits_ms: Option<i64>,
+    /// The slot that it waits for in the endpoint's rate: in so many milliseconds, and the rate.
+    pub slot: Option<(i64, i32)>,
 }
 
 /// An event's row on the ledger.
@@ -116,16 +120,19 @@ pub async fn route_on(connection: &mut PgConnection, mut routes: Vec<Route>) -> 
         ), made as (
             insert into deliveries
                 (delivery_id, event_id, endpoint_id, state, reason, claim, attempts, due_at, owner, begun_at, lease_until,
-                    object_id, object_version, ended_at)
+                    object_id, object_version, ended_at, slot_at, slot_rate)
             select new.delivery_id, new.event_id, new.endpoint_id, new.state, new.reason, 1,
-                case when new.state = 'pending' then 1 else 0 end, clock_timestamp(),
-                case when new.state = 'pending' then won.invocation_id end,
-                case when new.state = 'pending' then clock_timestamp() end,
-                case when new.state = 'pending' then clock_timestamp() + new.lease_ms * interval '1 ms' end,
-                new.object_id, new.object_version, case when new.state = 'superseded' then clock_timestamp() end
+                case when new.begins then 1 else 0 end,
+                clock_timestamp() + coalesce(new.waits_ms, 0) * interval '1 ms',
+                case when new.begins then won.invocation_id end,
+                case when new.begins then clock_timestamp() end,
+                case when new.begins then clock_timestamp() + new.lease_ms * interval '1 ms' end,
+                new.object_id, new.object_version, case when new.state = 'superseded' then clock_timestamp() end,
+                clock_timestamp() + new.slot_in_ms * interval '1 ms', new.slot_rate
             from unnest($8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::text[],
-                    $15::bigint[])
-                as new (event_id, delivery_id, endpoint_id, state, reason, lease_ms, object_id, object_version)
+                    $15::bigint[], $16::boolean[], $17::bigint[], $18::bigint[], $19::integer[])
+                as new (event_id, delivery_id, endpoint_id, state, reason, lease_ms, object_id, object_version, begins,
+                    waits_ms, slot_in_ms, slot_rate)
             join won using (event_id)
         )
         select event_id as "event_id!" from won
@@ -146,6 +153,10 @@ pub async fn route_on(connection: &mut PgConnection, mut routes: Vec<Route>) -> 
         &made.iter().map(|(_, d)| d.in_line.as_ref().map(|line| line.0.clone())).collect::<Vec<_>>()
             as &[Option<String>],
         &made.iter().map(|(_, d)| d.in_line.as_ref().map(|line| line.1)).collect::<Vec<_>>() as &[Option<i64>],
+        &made.iter().map(|(_, d)| d.state == State::Pending && d.waits_ms.is_none()).collect::<Vec<_>>(),
+        &made.iter().map(|(_, d)| d.waits_ms).collect::<Vec<_>>() as &[Option<i64>],
+        &made.iter().map(|(_, d)| d.slot.map(|slot| slot.0)).collect::<Vec<_>>() as &[Option<i64>],
+        &made.iter().map(|(_, d)| d.slot.map(|slot| slot.1)).collect::<Vec<_>>() as &[Option<i32>],
     )
     .fetch_all(connection)
     .await

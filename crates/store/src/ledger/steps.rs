@@ -32,6 +32,8 @@ pub struct Seen {
     pub begun_at: Option<Moment>,
     /// The object and its version, where the endpoint wants order.
     pub in_line: Option<(String, i64)>,
+    /// The slot that it waits for in the endpoint's rate: in so many milliseconds, negative when past, and the rate.
+    pub slot: Option<(i64, i32)>,
 }
 
 /// Whether a write happens only if the delivery is still as it was read.
@@ -71,6 +73,8 @@ pub struct StepRow {
     pub unknowns: Option<i32>,
     /// The new due time, in milliseconds from now; none leaves it.
     pub due_in_ms: Option<i64>,
+    /// The slot that it waits for from now on in the endpoint's rate: in so many milliseconds, and the rate.
+    pub slot: Option<(i64, i32)>,
     /// The invocation that begins an attempt with this write, and its lease in milliseconds.
     pub begins: Option<(String, i64)>,
     /// Whether an attempt under way stays so; otherwise it is closed with this write.
@@ -140,7 +144,8 @@ pub async fn deliveries_on(connection: &mut PgConnection, delivery_ids: &[String
             claim as "claim!", attempts as "attempts!", unknowns as "unknowns!", owner as "owner?", begun_at as "begun_at?",
             (extract(epoch from due_at - clock_timestamp()) * 1000)::bigint as "due_in_ms!",
             (extract(epoch from lease_until - clock_timestamp()) * 1000)::bigint as "lease_left_ms?",
-            object_id as "object_id?", object_version as "object_version?"
+            object_id as "object_id?", object_version as "object_version?",
+            (extract(epoch from slot_at - clock_timestamp()) * 1000)::bigint as "slot_in_ms?", slot_rate as "slot_rate?"
         from deliveries
         where delivery_id = any($1) and delivery_id >= $2 and delivery_id <= $3
         "#,
@@ -165,12 +170,13 @@ pub async fn deliveries_on(connection: &mut PgConnection, delivery_ids: &[String
                 in_flight: row.owner.zip(row.lease_left_ms),
                 begun_at: row.begun_at,
                 in_line: row.object_id.zip(row.object_version),
+                slot: row.slot_in_ms.zip(row.slot_rate),
             })
         })
         .collect()
 }
 
-/// Stores the steps whose guard holds; answers the ids of the deliveries that were written. No delivery may be in
+/// Stores the steps whose guard holds, and that an endpoint is well that has taken a delivery; answers the ids of the deliveries that were written. No delivery may be in
 /// `steps` twice.
 ///
 /// # Errors
@@ -215,6 +221,7 @@ pub async fn write_steps_on(connection: &mut PgConnection, mut steps: Vec<StepRo
             set state = s.state, reason = s.reason, claim = coalesce(s.claim, d.claim),
                 attempts = coalesce(s.attempts, d.attempts), unknowns = coalesce(s.unknowns, d.unknowns),
                 due_at = coalesce(clock_timestamp() + s.due_in_ms * interval '1 ms', d.due_at),
+                slot_at = clock_timestamp() + s.slot_in_ms * interval '1 ms', slot_rate = s.slot_rate,
                 owner = case when s.keeps then d.owner else s.owner end,
                 begun_at = case when s.keeps then d.begun_at when s.owner is not null then clock_timestamp() end,
                 lease_until = case when s.keeps then d.lease_until
@@ -222,15 +229,16 @@ pub async fn write_steps_on(connection: &mut PgConnection, mut steps: Vec<StepRo
                 ended_at = case when s.state in ('delivered', 'exhausted', 'superseded')
                     then case when d.state = s.state then d.ended_at else clock_timestamp() end end
             from unnest($1::text[], $2::text[], $3::text[], $4::integer[], $5::integer[], $6::integer[], $7::bigint[],
-                $8::text[], $9::bigint[], $10::boolean[], $11::text[], $12::integer[], $13::integer[], $14::integer[])
+                $8::text[], $9::bigint[], $10::boolean[], $11::text[], $12::integer[], $13::integer[], $14::integer[],
+                $31::bigint[], $32::integer[])
                 as s (delivery_id, state, reason, claim, attempts, unknowns, due_in_ms, owner, lease_ms,
-                    keeps, seen_state, seen_claim, seen_attempts, seen_in_flight)
+                    keeps, seen_state, seen_claim, seen_attempts, seen_in_flight, slot_in_ms, slot_rate)
             where d.delivery_id = s.delivery_id
                 and d.delivery_id = any($1) and d.delivery_id >= $24 and d.delivery_id <= $25
                 and (s.seen_state is null
                     or (d.state = s.seen_state and d.claim = s.seen_claim and d.attempts = s.seen_attempts
                         and (d.begun_at is not null)::integer = s.seen_in_flight))
-            returning d.delivery_id, case when d.state = 'pending' then d.due_at end as next_at
+            returning d.delivery_id, d.endpoint_id, d.state, case when d.state = 'pending' then d.due_at end as next_at
         ), logged as (
             insert into attempts
                 (attempt_id, delivery_id, claim, number, began_at, duration_ms, outcome, status, detail, next_at,
@@ -244,6 +252,16 @@ pub async fn write_steps_on(connection: &mut PgConnection, mut steps: Vec<StepRo
                     address, connect_ms, first_byte_ms, response_headers, response_body)
             join changed using (delivery_id)
             on conflict (attempt_id) do nothing
+        ), failing as (
+            select endpoint_id from gates
+            where failing_since is not null
+                and endpoint_id = any(array(select endpoint_id from changed where state = 'delivered'))
+            order by endpoint_id
+            for update
+        ), healed as (
+            update gates g set failures = 0, failing_since = null, disable_at = null, probe_at = null, probes = 0
+            from failing f
+            where g.endpoint_id = f.endpoint_id
         )
         select delivery_id as "delivery_id!" from changed
         "#,
@@ -277,6 +295,8 @@ pub async fn write_steps_on(connection: &mut PgConnection, mut steps: Vec<StepRo
         &ended.iter().map(|(_, a)| a.exchange.first_byte_ms).collect::<Vec<_>>() as &[Option<i32>],
         &ended.iter().map(|(_, a)| a.exchange.response_headers.as_deref()).collect::<Vec<_>>() as &[Option<&str>],
         &ended.iter().map(|(_, a)| a.exchange.response_body.as_deref()).collect::<Vec<_>>() as &[Option<&[u8]>],
+        &steps.iter().map(|s| s.slot.map(|slot| slot.0)).collect::<Vec<_>>() as &[Option<i64>],
+        &steps.iter().map(|s| s.slot.map(|slot| slot.1)).collect::<Vec<_>>() as &[Option<i32>],
     )
     .fetch_all(connection)
     .await

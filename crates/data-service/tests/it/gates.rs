@@ -1,0 +1,232 @@
+//! What an endpoint lets through: its rate, its share of the attempts in flight, its circuit; and when it is disabled.
+
+use domain::ledger::Order;
+use domain::protocol::{Attempt, Busy, Later, Open, Opened};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::answers::{attempt, later, stop, waits};
+use crate::lab::{Lab, Wants};
+use crate::service::{DELIVERED, FAILED, opening};
+
+/// A lab with an endpoint that takes so many a second.
+async fn limited(pool: PgPoolOptions, connect: PgConnectOptions, rate_limit: i32, wants: Wants) -> (Lab, String) {
+    let lab = Lab::start(pool, connect).await;
+    let merchant = lab.merchant().await;
+    lab.endpoint(&merchant, wants).await;
+    limit(&lab, rate_limit).await;
+    (lab, merchant)
+}
+
+async fn limit(lab: &Lab, rate_limit: i32) {
+    sqlx::query("update endpoints set rate_limit = $1").bind(rate_limit).execute(&lab.database).await.unwrap();
+}
+
+fn parts(opened: Vec<Opened>) -> (Vec<Attempt>, Vec<Later>) {
+    let mut all = (Vec::new(), Vec::new());
+    for opened in opened {
+        match opened {
+            Opened::Deliveries { attempts, later } => {
+                all.0.extend(attempts);
+                all.1.extend(later);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    all
+}
+
+async fn openings(lab: &Lab, merchant: &str, count: usize) -> Vec<Open> {
+    let mut items = Vec::new();
+    for n in 0..count {
+        items.push(opening(lab.payment(merchant).await.event_id, &format!("inv_{n}")));
+    }
+    items
+}
+
+/// Fails deliveries one after the other.
+async fn fail(lab: &Lab, merchant: &str, count: usize) -> Vec<Attempt> {
+    let mut failed = Vec::new();
+    for item in openings(lab, merchant, count).await {
+        let attempt = lab.service.open_one(item.event_id, &item.invocation_id).await;
+        later(lab.service.record(&attempt, FAILED).await);
+        failed.push(attempt);
+    }
+    failed
+}
+
+const SLOTS: &str = "select (extract(epoch from slot_at - now()) * 1000)::bigint from deliveries
+    where slot_at is not null order by slot_at";
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn each_has_a_slot_of_the_rate_whoever_asks(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let (lab, merchant) = limited(pool, connect, 10, Wants::default()).await;
+    let items = openings(&lab, &merchant, 40).await;
+    // By two processes, as two consumers may ask.
+    let other = lab.another().await;
+    let (first, second) = items.split_at(20);
+    let (begun, waiting) = parts([lab.service.open_all(first).await, other.open_all(second).await].concat());
+    // One leaves now, and after a quarter of a second one every 105 ms; those of the next second and a half are told now.
+    assert!((12..=20).contains(&begun.len()) && begun.len() + waiting.len() == 40, "{}", begun.len());
+    assert!(begun.iter().all(|attempt| attempt.slot.unwrap().starts_in_ms <= 1_500), "{begun:?}");
+    let slots: Vec<i64> = sqlx::query_scalar(SLOTS).fetch_all(&lab.database).await.unwrap();
+    assert_eq!(slots.len(), waiting.len());
+    assert!(slots.windows(2).all(|pair| (pair[1] - pair[0] - 105).abs() <= 20), "{slots:?}");
+
+    // Who comes back before its time waits on; in its time it leaves in its slot, and takes no other one.
+    let last = waiting.iter().max_by_key(|w| w.delay_ms).copied().unwrap();
+    let again = later(lab.service.next(last.delivery_id, last.claim, "inv_30").await);
+    assert!(again.delay_ms <= last.delay_ms, "{again:?}");
+    let free = "select (extract(epoch from free_slot_at) * 1000)::bigint from gates";
+    let before = lab.count(free).await;
+    lab.execute(
+        "update deliveries set due_at = now(), slot_at = clock_timestamp() + interval '600 ms'
+        where slot_at is not null",
+    )
+    .await;
+    let begun = attempt(lab.service.next(last.delivery_id, last.claim, "inv_31").await);
+    assert!((300..=600).contains(&begun.slot.unwrap().starts_in_ms), "{begun:?}");
+    assert_eq!(lab.count(free).await, before);
+
+    // Whoever has missed its slot, or has one of another rate, gets a new one behind all others.
+    lab.execute("update deliveries set due_at = now(), slot_at = now() - interval '1 ms' where slot_at is not null")
+        .await;
+    let missed = waiting.iter().min_by_key(|w| w.delay_ms).copied().unwrap();
+    later(lab.service.next(missed.delivery_id, missed.claim, "inv_32").await);
+    assert!(lab.count(free).await > before);
+    limit(&lab, 1).await;
+    lab.execute(
+        "update deliveries set due_at = now(), slot_at = clock_timestamp() + interval '5 s' where slot_at is not null",
+    )
+    .await;
+    let first = attempt(lab.service.next(missed.delivery_id, missed.claim, "inv_33").await);
+    assert!(first.slot.unwrap().starts_in_ms <= 400, "the slots of another rate are void: {first:?}");
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_retry_takes_a_slot_when_it_is_due(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let (lab, merchant) = limited(pool, connect, 1, Wants::default()).await;
+    lab.service.open_one(lab.payment(&merchant).await.event_id, "inv_0").await;
+    let first = lab.service.open_one(lab.payment(&merchant).await.event_id, "inv_1").await;
+    later(lab.service.record(&first, FAILED).await);
+    lab.execute("update deliveries set due_at = now()").await;
+    let waits = later(lab.service.next(first.delivery_id, 1, "inv_2").await);
+    assert!(waits.delay_ms <= 1_050, "half a second before its slot: {waits:?}");
+    lab.execute("update deliveries set due_at = now()").await;
+    lab.execute("update deliveries set slot_at = clock_timestamp() + interval '600 ms' where slot_at is not null")
+        .await;
+    assert_eq!(attempt(lab.service.next(first.delivery_id, 1, "inv_4").await).attempt, 2);
+    assert_eq!(lab.count("select count(*) from deliveries where slot_at is not null").await, 0);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn in_a_line_whoever_is_first_takes_a_slot(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let wants = Wants { order: Order::PerObject, ..Wants::default() };
+    let (lab, merchant) = limited(pool, connect, 1, wants).await;
+    for invocation in ["inv_0", "inv_1"] {
+        lab.service.open_one(lab.payment(&merchant).await.event_id, invocation).await;
+    }
+    let payment = lab.payment(&merchant).await;
+    let waiting = waits(lab.service.open(payment.event_id, "inv_2").await);
+    assert_eq!(waiting.len(), 1);
+    let two = lab.change(&payment, "processing").await;
+    assert_eq!(waits(lab.service.open(two, "inv_3").await), []);
+    assert_eq!(lab.delivery(two).await.state, "held");
+    lab.execute("update deliveries set due_at = now(), slot_at = clock_timestamp() + interval '900 ms' where slot_at is not null")
+        .await;
+    attempt(lab.service.next(waiting[0].delivery_id, waiting[0].claim, "inv_4").await);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn above_its_share_an_endpoint_s_attempts_wait(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start(pool, connect).await;
+    let merchant = lab.merchant().await;
+    let endpoint_id = lab.endpoint(&merchant, Wants::default()).await.parse().unwrap();
+    let told = |attempts| vec![Busy { endpoint_id, attempts, age_ms: 2_000 }];
+    let items: Vec<Open> =
+        openings(&lab, &merchant, 20).await.into_iter().map(|item| Open { busy: told(90), ..item }).collect();
+    let (begun, waiting) = parts(lab.service.open_all(&items).await);
+    assert_eq!((begun.len(), waiting.len()), (10, 10), "the share is 100");
+    // As fast as those in flight end: a hundred in four seconds.
+    assert!(waiting.iter().all(|w| (1_900..=2_400).contains(&w.delay_ms)), "{waiting:?}");
+    let mut delays: Vec<u64> = waiting.iter().map(|w| w.delay_ms).collect();
+    delays.dedup();
+    assert_eq!(delays.len(), 10, "they do not come back together: {delays:?}");
+    lab.execute("update deliveries set due_at = now() where attempts = 0").await;
+    assert_eq!(attempt(lab.service.next(waiting[0].delivery_id, 1, "inv_40").await).attempt, 1);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn after_ten_failures_one_at_a_time_tries_and_a_success_lets_all_go(
+    pool: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let lab = Lab::start(pool, connect).await;
+    let merchant = lab.merchant().await;
+    lab.endpoint(&merchant, Wants::default()).await;
+    fail(&lab, &merchant, 10).await;
+    let items = openings(&lab, &merchant, 3).await;
+    let (begun, waiting) = parts(lab.service.open_all(&items).await);
+    assert_eq!((begun.len(), waiting.len()), (0, 3));
+    assert!(waiting.iter().all(|w| (4_500..=5_100).contains(&w.delay_ms)), "{waiting:?}");
+    let delivery = lab.delivery(items[0].event_id).await;
+    assert_eq!((delivery.state.as_str(), delivery.attempts), ("pending", 0), "no attempt of its schedule is used");
+
+    lab.execute("update deliveries set due_at = now() where attempts = 0").await;
+    lab.execute("update gates set probe_at = now()").await;
+    let probe = attempt(lab.service.next(waiting[0].delivery_id, 1, "inv_20").await);
+    let more = later(lab.service.next(waiting[1].delivery_id, 1, "inv_21").await);
+    assert!(more.delay_ms > 15_000, "the probe's answer is waited for: {more:?}");
+    later(lab.service.record(&probe, FAILED).await);
+    lab.execute("update deliveries set due_at = now() where attempts = 0").await;
+    later(lab.service.next(waiting[1].delivery_id, 1, "inv_22").await);
+
+    lab.execute("update deliveries set due_at = now() where attempts = 0").await;
+    lab.execute("update gates set probe_at = now()").await;
+    let probe = attempt(lab.service.next(waiting[1].delivery_id, 1, "inv_23").await);
+    assert_eq!(stop(lab.service.record(&probe, DELIVERED).await), domain::ledger::Stop::Ended);
+    lab.execute("update deliveries set due_at = now() where attempts = 0").await;
+    attempt(lab.service.next(waiting[2].delivery_id, 1, "inv_24").await);
+    let healed = "select count(*) from gates where failures = 0 and failing_since is null and probe_at is null";
+    assert_eq!(lab.count(healed).await, 1);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn an_endpoint_that_fails_for_five_days_is_disabled_and_what_comes_is_parked(
+    pool: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let lab = Lab::start(pool, connect).await;
+    let merchant = lab.merchant().await;
+    lab.endpoint(&merchant, Wants::default()).await;
+    let state = "select count(*) from endpoints where state = 'disabled' and disabled_reason = 'failing'";
+    fail(&lab, &merchant, 1).await;
+    lab.execute("update gates set failing_since = now() - interval '4 days 23 hours'").await;
+    fail(&lab, &merchant, 1).await;
+    assert_eq!(lab.count(state).await, 0);
+    lab.execute("update gates set failing_since = now() - interval '5 days'").await;
+    let item = openings(&lab, &merchant, 1).await.remove(0);
+    let delivered = lab.service.open_one(item.event_id, "inv_30").await;
+    lab.service.record(&delivered, DELIVERED).await;
+    fail(&lab, &merchant, 1).await;
+    assert_eq!(lab.count(state).await, 0, "a success between them");
+    lab.execute("update gates set failing_since = now() - interval '5 days'").await;
+    let failed = fail(&lab, &merchant, 1).await.remove(0);
+    assert_eq!(lab.count(state).await, 1);
+    lab.execute("update deliveries set due_at = now()").await;
+    stop(lab.service.next(failed.delivery_id, 1, "inv_31").await);
+    let parked = "select count(*) from deliveries where state = 'parked' and reason = 'endpoint_disabled'";
+    assert_eq!(lab.count(parked).await, 1);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_result_that_is_recorded_twice_is_one_failure(pool: PgPoolOptions, connect: PgConnectOptions) {
+    for order in [Order::Any, Order::PerObject] {
+        let lab = Lab::start(pool.clone(), connect.clone()).await;
+        let merchant = lab.merchant().await;
+        lab.endpoint(&merchant, Wants { order, ..Wants::default() }).await;
+        let failed = fail(&lab, &merchant, 1).await.remove(0);
+        later(lab.service.record(&failed, FAILED).await);
+        assert_eq!(lab.count("select coalesce(sum(failures), 0) from gates").await, 1, "{order:?}");
+        lab.execute("delete from gates").await;
+    }
+}
