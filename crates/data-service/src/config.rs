@@ -9,6 +9,7 @@ use chassis::database::DatabaseFlags;
 use chassis::flags::{Listen, ServiceFlags, duration};
 use chassis::telemetry::LogFormat;
 use domain::gate::Limits;
+use domain::protocol::BUSY_FROM;
 
 /// The truth at delivery time, and the ledger.
 #[derive(Debug, clap::Parser)]
@@ -117,7 +118,10 @@ impl Serve {
     /// Says which flag is wrong, and what it must be.
     pub fn validate(&self) -> anyhow::Result<()> {
         ensure!(self.sweep_limit > 0, "--sweep-limit must be at least 1");
-        ensure!(self.endpoint_share > 0, "--endpoint-share must be at least 1");
+        ensure!(
+            self.endpoint_share >= BUSY_FROM,
+            "--endpoint-share must be at least {BUSY_FROM}: a webhook-consumer tells of no fewer attempts"
+        );
         ensure!(
             !self.circuit_shortest.is_zero() && self.circuit_shortest <= self.circuit_longest,
             "--circuit-shortest must be longer than nothing, and at most --circuit-longest"

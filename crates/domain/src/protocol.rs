@@ -30,6 +30,9 @@ pub struct Open {
     pub busy: Vec<Busy>,
 }
 
+/// Fewer attempts in flight to an endpoint are not worth telling.
+pub const BUSY_FROM: u32 = 25;
+
 /// An endpoint at which a consumer has many attempts in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Busy {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, bail};
 
@@ -185,8 +186,11 @@ pub fn free_port() -> anyhow::Result<u16> {
 /// Free ports, all bound together so that none is given twice.
 ///
 /// They are taken from below the range that the kernel gives to outgoing connections: a port from `bind(0)` may be
-/// gone to some client before its server starts, and again while its server is restarted.
+/// gone to some client before its server starts, and again while its server is restarted. Other launchers draw from the
+/// same ones: each holds the UDP ports of the same numbers for as long as it lives, and takes none that is held.
 fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
+    static RESERVED: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
+    let mut reserved = RESERVED.lock().unwrap_or_else(PoisonError::into_inner);
     let mut held = Vec::new();
     let mut ports = Vec::new();
     for _ in 0..10_000 {
@@ -194,8 +198,10 @@ fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
             return Ok(ports);
         }
         let port = rand::random_range(15_000..32_000);
-        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+        let udp = UdpSocket::bind(("127.0.0.1", port));
+        if let (Ok(listener), Ok(udp)) = (TcpListener::bind(("127.0.0.1", port)), udp) {
             held.push(listener);
+            reserved.push(udp);
             ports.push(port);
         }
     }
@@ -214,6 +220,13 @@ mod tests {
         numbers.dedup();
         assert_eq!(numbers.len(), Door::ALL.len());
         ports.check_free(false).unwrap();
+    }
+
+    #[test]
+    fn a_port_that_was_drawn_is_drawn_by_nobody_else() {
+        let port = free_port().unwrap();
+        assert!(UdpSocket::bind(("127.0.0.1", port)).is_err());
+        assert!(TcpListener::bind(("127.0.0.1", port)).is_ok());
     }
 
     #[test]

@@ -6,10 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use domain::ids::EndpointId;
-use domain::protocol::Busy;
-
-/// Fewer attempts at one endpoint are not worth telling.
-const MANY: u32 = 25;
+use domain::protocol::{BUSY_FROM, Busy};
 
 /// The attempts under way.
 #[derive(Debug, Clone)]
@@ -57,7 +54,7 @@ impl InFlight {
     pub fn busy(&self) -> Vec<Busy> {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = state.since.elapsed();
-        let busy = state.endpoints.iter().filter(|(_, attempts)| attempts.count >= MANY);
+        let busy = state.endpoints.iter().filter(|(_, attempts)| attempts.count >= BUSY_FROM);
         let tell = |(endpoint_id, attempts): (&EndpointId, &Attempts)| Busy {
             endpoint_id: *endpoint_id,
             attempts: attempts.count,
@@ -90,10 +87,10 @@ mod tests {
     fn an_endpoint_is_told_while_it_has_many_attempts_under_way() {
         let (busy, idle) = (EndpointId::from_uuid(Uuid::now_v7()), EndpointId::from_uuid(Uuid::now_v7()));
         let in_flight = InFlight::default();
-        let mut under_way: Vec<UnderWay> = (0..MANY).map(|_| in_flight.begin(busy)).collect();
+        let mut under_way: Vec<UnderWay> = (0..BUSY_FROM).map(|_| in_flight.begin(busy)).collect();
         under_way.push(in_flight.begin(idle));
         let told = in_flight.busy();
-        assert_eq!((told.len(), told[0].endpoint_id, told[0].attempts), (1, busy, MANY));
+        assert_eq!((told.len(), told[0].endpoint_id, told[0].attempts), (1, busy, BUSY_FROM));
         under_way.remove(0);
         assert_eq!(in_flight.busy(), []);
         under_way.clear();

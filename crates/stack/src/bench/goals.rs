@@ -31,7 +31,7 @@ pub(super) fn goals(report: &Report) -> Vec<Goal> {
     let best = best.unwrap_or_default();
     let [commit_p50, commit_p99] = ["unloaded, commit → arrival, p50", "unloaded, commit → arrival, p99"];
     let [api_p50, api_p99] = ["unloaded, API call → arrival, p50", "unloaded, API call → arrival, p99"];
-    vec![
+    let mut goals = vec![
         at_most_ms(commit_p50, NEEDED, 20.0, commit.p50_ms),
         at_least_per_second(NEEDED, 500.0, full.delivered_per_second),
         at_most_ms(commit_p50, DESIGN, 8.0, commit.p50_ms),
@@ -46,7 +46,18 @@ pub(super) fn goals(report: &Report) -> Vec<Goal> {
         },
         at_most_ms(api_p50, BEYOND, best[0], api.p50_ms),
         at_most_ms(api_p99, BEYOND, best[2], api.p99_ms),
-    ]
+    ];
+    goals.extend(report.neighbours.as_ref().map(|neighbours| {
+        let moved = neighbours.p99_moved();
+        Goal {
+            what: "beside a silent endpoint, commit → arrival, p99",
+            from: NEEDED,
+            wanted: "less than 20 % more".to_owned(),
+            measured: moved.map_or_else(|| "not measured".to_owned(), |moved| format!("{:+.0} %", moved * 100.0)),
+            met: moved.is_some_and(|moved| moved < 0.2),
+        }
+    }));
+    goals
 }
 
 pub(super) fn table(goals: &[Goal]) -> Table {

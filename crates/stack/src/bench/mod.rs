@@ -2,6 +2,7 @@
 
 mod goals;
 pub mod machine;
+pub mod neighbours;
 mod peers;
 mod phase;
 mod procfs;
@@ -16,6 +17,7 @@ use chassis::Lifecycle;
 use verifier::load::{Pace, Until};
 
 use self::machine::Setting;
+use self::neighbours::Neighbours;
 pub use self::phase::Phase;
 use self::phase::Runner;
 use self::profile::Profile;
@@ -46,6 +48,8 @@ pub struct Options {
     pub merchants: usize,
     /// Whether a third one is driven under perf.
     pub profile: bool,
+    /// Whether, and how, it is measured what a silent endpoint costs the others.
+    pub neighbours: Option<neighbours::Options>,
 }
 
 /// Measures a stack that runs.
@@ -82,6 +86,11 @@ pub async fn measure(
         true => Some(Profile::of(&runner, full(options.payments, 1), stack.folder()).await?),
         false => None,
     };
+    // The last one, for what waits for the silent endpoint stays.
+    let neighbours = match options.neighbours {
+        Some(options) => Some(Neighbours::measure(&runner, options, lifecycle).await?),
+        None => None,
+    };
     Ok(Report {
         setting,
         warm_up: options.warm_up,
@@ -92,5 +101,6 @@ pub async fn measure(
         one_merchant,
         many_merchants,
         profile,
+        neighbours,
     })
 }

@@ -54,10 +54,10 @@ pub struct Phase {
 
 /// Runs phases on one stack.
 pub(super) struct Runner<'a> {
-    doors: Doors,
+    pub(super) doors: Doors,
     logs: PathBuf,
     lifecycle: &'a Lifecycle,
-    progress: &'a Progress,
+    pub(super) progress: &'a Progress,
     pub(super) processes: Processes,
 }
 
@@ -72,6 +72,10 @@ impl<'a> Runner<'a> {
         })
     }
 
+    pub(super) fn account_file(&self, name: &str) -> PathBuf {
+        self.logs.join(format!("account-{}.jsonl", name.replace([' ', ','], "-")))
+    }
+
     /// What everything costs while nothing happens.
     pub(super) async fn idle(&self, time: Duration) -> anyhow::Result<Cost> {
         let step = self.progress.begin("idle", "watching the processes do nothing");
@@ -84,7 +88,7 @@ impl<'a> Runner<'a> {
 
     /// Drives a load and waits until everything has arrived and is on the ledger.
     pub(super) async fn run(&self, name: &str, load: Load) -> anyhow::Result<Phase> {
-        let path = self.logs.join(format!("account-{}.jsonl", name.replace([' ', ','], "-")));
+        let path = self.account_file(name);
         let ready = set_up(self.doors.load(path.clone(), load)?).await?;
         let step = self.progress.begin(name, "driving the load");
         let before = self.processes.read()?;

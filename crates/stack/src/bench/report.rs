@@ -7,6 +7,7 @@ use verifier::latency::Spread;
 
 use super::goals::{self, Goal};
 use super::machine::Setting;
+use super::neighbours::Neighbours;
 use super::peers::PEERS;
 use super::phase::Phase;
 use super::profile::Profile;
@@ -38,6 +39,8 @@ pub struct Report {
     pub many_merchants: Phase,
     /// Where the time goes.
     pub profile: Option<Profile>,
+    /// What a silent endpoint costs the others.
+    pub neighbours: Option<Neighbours>,
 }
 
 impl Report {
@@ -45,7 +48,8 @@ impl Report {
     /// not met are no failure: they are said.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        self.phases().into_iter().all(Phase::is_well)
+        let beside = self.neighbours.iter().flat_map(|neighbours| [&neighbours.alone, &neighbours.beside]);
+        self.phases().into_iter().chain(beside).all(Phase::is_well)
     }
 
     /// As one JSON object.
@@ -138,6 +142,33 @@ impl Report {
             writeln!(f, "The way under that load, {}, in ms:\n\n{}", merchants(phase), hops(phase))?;
         }
         Ok(())
+    }
+
+    fn neighbours(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(measured) = &self.neighbours else { return Ok(()) };
+        let Neighbours { rate, silent_events, waiting, requests, alone, beside } = measured;
+        writeln!(
+            f,
+            "## Beside an endpoint that never answers\n\n{} a second to {}, {:.0} s each time: alone, and beside an endpoint that \
+             accepts and\nnever answers, with {silent_events} events queued. {} of them waited when the second time began, and {} when \
+             it ended; the\nendpoint had had {} requests by then, and {}.\n",
+            rate,
+            merchants(alone),
+            alone.seconds,
+            waiting[0],
+            waiting[1],
+            requests[0],
+            requests[1],
+        )?;
+        let mut table = Table::new(&["", "alone", "beside it"]);
+        let mut row = |what: &str, of: &dyn Fn(&Phase) -> String| table.row([what.to_owned(), of(alone), of(beside)]);
+        row("delivered", &|phase| phase.verdict.delivered.to_string());
+        row("commit → arrival, ms: p50 / p95 / p99 / p99.9", &|phase| percentiles(&phase.hops.commit_to_arrival));
+        row("API call → arrival, ms: p50 / p95 / p99 / p99.9", &|phase| percentiles(&phase.hops.api_to_arrival));
+        row("CPU of all that deliver, percent of a core", &|phase| {
+            format!("{:.0}", phase.cost.delivering_cpu_s() * 100.0 / phase.cost.seconds)
+        });
+        writeln!(f, "{table}")
     }
 
     fn cpu(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -241,6 +272,7 @@ impl fmt::Display for Report {
         writeln!(f, "## Goals\n\n{}", goals::table(&goals::goals(self)))?;
         self.latency(f)?;
         self.full_load(f)?;
+        self.neighbours(f)?;
         self.cpu(f)?;
         self.memory(f)?;
         self.peers(f)?;

@@ -12,7 +12,7 @@ use chassis::flags::duration;
 use super::Setting;
 use super::beside::{Beside, Everything};
 use super::demo::from_one;
-use crate::bench::{self, Options, machine, profile};
+use crate::bench::{self, Options, machine, neighbours, profile};
 use crate::progress::Progress;
 
 /// Measures the whole way on free ports: latency at a low rate, throughput, CPU time and memory of every process.
@@ -42,6 +42,15 @@ pub struct Bench {
     /// Drive one more full load under perf, and say where the time goes.
     #[arg(long)]
     profile: bool,
+    /// Events that are queued for an endpoint that never answers, to see what it costs the others; 0 leaves that out.
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+    silent_events: u64,
+    /// Payments a second to the others, without and with it.
+    #[arg(long, default_value_t = 100.0, value_parser = rate)]
+    neighbours_rate: f64,
+    /// How long that is, each time.
+    #[arg(long, value_parser = duration, default_value = "40s")]
+    neighbours_for: Duration,
     /// Write the page into this file, too.
     #[arg(long)]
     report: Option<PathBuf>,
@@ -74,6 +83,13 @@ impl Bench {
             concurrency: self.concurrency,
             merchants: self.merchants,
             profile: self.profile,
+            neighbours: (self.silent_events > 0).then_some(neighbours::Options {
+                merchants: self.merchants,
+                rate: self.neighbours_rate,
+                time: self.neighbours_for,
+                silent_events: self.silent_events,
+                concurrency: self.concurrency,
+            }),
         };
         let bench = beside.run(everything, begun, async |stack, _| {
             let report = bench::measure(stack, machine, options, lifecycle, progress).await?;

@@ -93,8 +93,9 @@ fn the_benchmark_measures_every_process_and_writes_its_page() {
     let temporary = Temporary::new("bench");
     let page = std::env::temp_dir().join(format!("everhook-page-{}.md", std::process::id()));
     let small = ["--payments", "60", "--merchants", "2", "--warm-up", "20", "--unloaded-for", "2s"];
+    let silent = ["--silent-events", "200", "--neighbours-rate", "20", "--neighbours-for", "3s"];
     let mut command = temporary.command(&["bench", "--json", "--report", page.to_str().unwrap()]);
-    let report = json(command.args(small));
+    let report = json(command.args(small).args(silent));
     assert_eq!(report["well"], true, "{report}");
     assert_eq!(report["unloaded"]["verdict"]["delivered"], 40, "{report}");
     for phase in ["one_merchant", "many_merchants"] {
@@ -103,9 +104,23 @@ fn the_benchmark_measures_every_process_and_writes_its_page() {
         assert_eq!(memory.len(), 10, "three components, six services, the load generator: {report}");
         assert!(memory.iter().all(|process| process[1].as_u64().unwrap() > 1_000_000), "{report}");
     }
+    let neighbours = &report["neighbours"];
+    assert_eq!(neighbours["waiting"], serde_json::json!([200, 200]), "none is answered: {report}");
+    // One batch may be asked for before the consumer can say what it has in flight.
+    assert!(neighbours["requests"][1].as_u64().unwrap() <= 150, "its share is 100: {report}");
+    for phase in ["alone", "beside"] {
+        let verdict = &neighbours[phase]["verdict"];
+        assert_eq!(
+            (&verdict["lost"], &verdict["expected"]),
+            (&serde_json::json!(0), &verdict["delivered"]),
+            "{report}"
+        );
+        assert!(verdict["delivered"].as_u64().unwrap() > 40, "{report}");
+    }
     let text = std::fs::read_to_string(&page).unwrap();
     std::fs::remove_file(&page).unwrap();
-    for heading in ["# Benchmark", "## Goals", "## Unloaded", "## Full load", "## CPU time", "## Memory"] {
+    let headings = ["# Benchmark", "## Goals", "## Unloaded", "## Full load", "## CPU time", "## Memory"];
+    for heading in headings.into_iter().chain(["## Beside an endpoint that never answers"]) {
         assert!(text.lines().any(|line| line == heading), "{heading} is missing: {text}");
     }
     assert_eq!(temporary.left_behind(), Vec::<PathBuf>::new());
