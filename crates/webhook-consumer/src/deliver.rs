@@ -165,8 +165,7 @@ impl Deliverer {
     async fn wait_for_slot(&self, attempt: &Attempt) {
         if let (Some(slot), Some(endpoint_id)) = (attempt.slot, attempt.endpoint_id) {
             tokio::time::sleep(Duration::from_millis(slot.starts_in_ms)).await;
-            let apart = Duration::from_micros(slot.apart_us);
-            tokio::time::sleep(self.turns.take(endpoint_id, apart, Instant::now())).await;
+            self.turns.wait(endpoint_id, Duration::from_micros(slot.apart_us)).await;
         }
     }
 

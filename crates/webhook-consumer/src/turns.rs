@@ -1,58 +1,75 @@
 //! Whoever is late for its slot in an endpoint's rate must not leave together with the next one: the POSTs of this process
-//! to one endpoint leave one by one.
+//! to one endpoint leave one by one, also after the process has stood still for a while.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::ids::EndpointId;
+use tokio::time::Instant;
 
 /// More endpoints than these are looked through for those that nobody waits at any more.
 const MANY: usize = 256;
 
-/// From when on the next POST may leave, by endpoint.
+/// When the last POST has left, by endpoint.
 #[derive(Debug, Clone, Default)]
-pub struct Turns(Arc<Mutex<HashMap<EndpointId, Instant>>>);
+pub struct Turns(Arc<Mutex<HashMap<EndpointId, Turn>>>);
+
+type Turn = Arc<tokio::sync::Mutex<Option<Instant>>>;
 
 impl Turns {
-    /// How long the next POST to the endpoint has to wait; the one after it waits for `apart` more.
-    pub fn take(&self, endpoint_id: EndpointId, apart: Duration, now: Instant) -> Duration {
-        let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if free.len() > MANY {
-            free.retain(|_, free_at| *free_at > now);
+    /// Waits until the last POST to the endpoint has left so long ago.
+    pub async fn wait(&self, endpoint_id: EndpointId, apart: Duration) {
+        let turn = self.of(endpoint_id, apart);
+        let mut last = turn.lock().await;
+        if let Some(last) = *last {
+            tokio::time::sleep_until(last + apart).await;
         }
-        let free_at = free.entry(endpoint_id).or_insert(now);
-        let turn = now.max(*free_at);
-        *free_at = turn + apart;
-        turn - now
+        *last = Some(Instant::now());
+    }
+
+    fn of(&self, endpoint_id: EndpointId, apart: Duration) -> Turn {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if turns.len() > MANY {
+            let is_over = |last: Option<Instant>| last.is_none_or(|last| last.elapsed() > apart);
+            turns.retain(|_, turn| turn.try_lock().map_or(true, |last| !is_over(*last)));
+        }
+        turns.entry(endpoint_id).or_default().clone()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::future::join_all;
     use uuid::Uuid;
 
     use super::*;
 
-    #[test]
-    fn those_that_come_together_leave_one_by_one_and_whoever_is_on_time_leaves_at_once() {
-        let turns = Turns::default();
-        let apart = Duration::from_millis(20);
-        let now = Instant::now();
-        let one = EndpointId::from_uuid(Uuid::now_v7());
-        assert_eq!([0, 1, 2].map(|_| turns.take(one, apart, now)), [0, 20, 40].map(Duration::from_millis));
-        assert_eq!(turns.take(EndpointId::from_uuid(Uuid::now_v7()), apart, now), Duration::ZERO);
-        assert_eq!(turns.take(one, apart, now + Duration::from_millis(60)), Duration::ZERO);
+    const APART: Duration = Duration::from_millis(20);
+
+    fn endpoint() -> EndpointId {
+        EndpointId::from_uuid(Uuid::now_v7())
     }
 
-    #[test]
-    fn endpoints_at_which_nobody_waits_are_forgotten() {
+    #[tokio::test]
+    async fn those_that_come_together_leave_one_by_one() {
+        let (turns, one, began) = (Turns::default(), endpoint(), Instant::now());
+        let leave = async |endpoint_id| {
+            turns.wait(endpoint_id, APART).await;
+            began.elapsed()
+        };
+        let left = join_all([leave(one), leave(one), leave(one), leave(endpoint())]).await;
+        assert!(left[1] >= APART && left[2] >= 2 * APART, "{left:?}");
+        assert!(left[3] < left[2], "another endpoint's waits for nobody: {left:?}");
+    }
+
+    #[tokio::test]
+    async fn endpoints_at_which_nobody_waits_are_forgotten() {
         let turns = Turns::default();
-        let now = Instant::now();
         for _ in 0..=MANY {
-            turns.take(EndpointId::from_uuid(Uuid::now_v7()), Duration::from_millis(1), now);
+            turns.wait(endpoint(), Duration::ZERO).await;
         }
-        turns.take(EndpointId::from_uuid(Uuid::now_v7()), Duration::from_millis(1), now + Duration::from_secs(1));
+        turns.wait(endpoint(), Duration::ZERO).await;
         assert_eq!(turns.0.lock().unwrap().len(), 1);
     }
 }

@@ -39,6 +39,19 @@ async fn three_consumers_together_keep_within_the_endpoint_s_rate() {
     at.sort_unstable();
     let within_a_second = |from: usize| at[from..].iter().take_while(|moment| **moment < at[from] + 1_000_000).count();
     let most = (0..at.len()).map(within_a_second).max().unwrap();
+    let mut began: Vec<i64> =
+        sqlx::query_scalar("select (extract(epoch from began_at) * 1000000)::bigint from attempts order by 1")
+            .fetch_all(&mut lab.database().await)
+            .await
+            .unwrap();
+    began.sort_unstable();
+    let w = |from: usize| began[from..].iter().take_while(|moment| **moment < began[from] + 1_000_000).count();
+    let worst = (0..began.len()).max_by_key(|f| w(*f)).unwrap();
+    let gaps: Vec<i64> = began[worst..worst + w(worst)].windows(2).map(|p| (p[1] - p[0]) / 1000).collect();
+    eprintln!("by senders: most {} gaps {gaps:?}", w(worst));
+    let worst = (0..at.len()).max_by_key(|f| within_a_second(*f)).unwrap();
+    let gaps: Vec<i64> = at[worst..worst + within_a_second(worst)].windows(2).map(|p| (p[1] - p[0]) / 1000).collect();
+    eprintln!("by receiver: gaps {gaps:?}");
     let seconds = (at[at.len() - 1] - at[0]) as f64 / 1e6;
     let average = (at.len() - 1) as f64 / seconds;
     eprintln!("at most {most} in any second, {average:.1} a second on average, {} in all, CPU {worked:?}", at.len());
