@@ -162,6 +162,7 @@ fn fresh(event: &Event) -> Result<Form, Error> {
     let (data, object_version) = match &event.object {
         Object::Payment(payment) => (to_raw_value(payment).map_err(unwritable)?, payment.version),
         Object::Deleted => (deleted(event).map_err(unwritable)?, event.object_version),
+        Object::Test => (tested(event).map_err(unwritable)?, event.object_version),
         Object::Unreadable(row) => {
             return Err(Error::Object { event_id: event.event_id.clone(), row: row.clone() });
         }
@@ -177,6 +178,14 @@ fn deleted(event: &Event) -> Result<Box<RawValue>, serde_json::Error> {
     };
     object["deleted"] = true.into();
     to_raw_value(&object)
+}
+
+/// What a test event shows.
+fn tested(event: &Event) -> Result<Box<RawValue>, serde_json::Error> {
+    match &event.snapshot {
+        Some(snapshot) => RawValue::from_string(snapshot.clone()),
+        None => to_raw_value(&json!({ "endpoint_id": event.object_id })),
+    }
 }
 
 /// The snapshot in the form that merchants know: the database writes moments in another one.

@@ -3,6 +3,7 @@
 pub(crate) mod headers;
 pub(crate) mod secret;
 pub(crate) mod settings;
+pub(crate) mod test;
 
 use std::collections::BTreeMap;
 

@@ -4,6 +4,7 @@ use domain::event::EventFilter;
 use domain::ids::{AttemptId, DeliveryId};
 use domain::ledger::{self, Delivery, Next, Reason};
 use domain::protocol::{Attempt, Open};
+use domain::test_event;
 use std::time::Duration;
 use store::ledger::{Endpoint, Event, NewDelivery, Route};
 use uuid::Uuid;
@@ -31,8 +32,11 @@ pub fn first_time(
 ) -> Result<(Route, Vec<Attempt>), compose::Error> {
     let mut deliveries = Vec::new();
     let mut attempts = Vec::new();
-    for endpoint in endpoints.iter().filter(|endpoint| wants(endpoint, &event.event_type)) {
-        let delivery_id = DeliveryId::from_uuid(Uuid::now_v7());
+    for endpoint in endpoints.iter().filter(|endpoint| wants(endpoint, event)) {
+        let delivery_id = match event.only_endpoint() {
+            Some(_) => test_event::delivery_id(item.event_id),
+            None => DeliveryId::from_uuid(Uuid::now_v7()),
+        };
         let secrets = compose::secrets(&core.keyring, endpoint);
         let schedule = next::schedule(endpoint);
         let policy =
@@ -50,7 +54,7 @@ pub fn first_time(
                 attempt: number,
                 attempt_id: AttemptId::from_uuid(Uuid::now_v7()),
                 timeout_ms: u64::from(endpoint.timeout_ms.unsigned_abs()),
-                in_line: endpoint.order.is_in_line(),
+                in_line: is_in_line(endpoint, event),
                 request: compose::request(&core.keyring, event, endpoint, &secrets)?,
             });
         }
@@ -59,7 +63,7 @@ pub fn first_time(
             endpoint_id: endpoint.endpoint_id.clone(),
             state: step.delivery.state,
             reason: step.reason.map(Reason::as_str),
-            in_line: endpoint.order.is_in_line().then(|| (event.object_id.clone(), event.object_version)),
+            in_line: is_in_line(endpoint, event).then(|| (event.object_id.clone(), event.object_version)),
             lease_ms,
         });
     }
@@ -75,10 +79,18 @@ pub fn first_time(
     Ok((route, attempts))
 }
 
-/// Whether the endpoint wants events of this type.
-pub fn wants(endpoint: &Endpoint, event_type: &str) -> bool {
+/// Whether the event's delivery at the endpoint waits for others. A test is of nothing that had an earlier version.
+pub fn is_in_line(endpoint: &Endpoint, event: &Event) -> bool {
+    endpoint.order.is_in_line() && event.only_endpoint().is_none()
+}
+
+/// Whether the event goes to the endpoint.
+pub fn wants(endpoint: &Endpoint, event: &Event) -> bool {
+    if let Some(only) = event.only_endpoint() {
+        return endpoint.endpoint_id == only;
+    }
     endpoint.event_types.iter().any(|filter| match filter.parse::<EventFilter>() {
-        Ok(filter) => filter.matches(event_type),
+        Ok(filter) => filter.matches(&event.event_type),
         Err(error) => {
             // Sending too much loses nothing; a filter that can't be read must not swallow events.
             tracing::error!(endpoint.id = endpoint.endpoint_id, %error, "an endpoint's filter can't be read");

@@ -65,7 +65,7 @@ pub async fn open(core: &Core, item: &Open, event: &Event, endpoints: &[Endpoint
     let lines: BTreeSet<Line> = endpoints.iter().filter(|endpoint| endpoint.order.is_in_line()).map(line).collect();
     let locked = store::ledger::lock_lines(&mut transaction, &lines).await?;
     let mut standing = stand(&mut transaction, locked).await?;
-    let is_latest = |endpoint: &Endpoint| endpoint.order == Order::LatestOnly && wants(endpoint, &event.event_type);
+    let is_latest = |endpoint: &Endpoint| endpoint.order == Order::LatestOnly && wants(endpoint, event);
     for endpoint in endpoints.iter().filter(|endpoint| is_latest(endpoint)) {
         if let Some(row) = standing.get_mut(&line(endpoint)) {
             make_way(&mut transaction, row, event.object_version).await?;

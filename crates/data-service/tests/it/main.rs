@@ -19,4 +19,5 @@ mod secrets;
 mod service;
 mod silence;
 mod sweep;
+mod test_events;
 mod without_database;

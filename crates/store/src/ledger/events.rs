@@ -2,6 +2,7 @@
 
 use domain::ledger::Order;
 use domain::payment::{Payment, Status};
+use domain::test_event;
 use domain::webhook::Payload;
 use sqlx::PgConnection;
 
@@ -37,6 +38,17 @@ pub struct Event {
     pub observed_at: Moment,
 }
 
+impl Event {
+    /// The one endpoint that a test event is for, whatever that wants; none of an event that is for all who want it.
+    #[must_use]
+    pub fn only_endpoint(&self) -> Option<&str> {
+        match self.object {
+            Object::Test => Some(&self.object_id),
+            Object::Payment(_) | Object::Deleted | Object::Unreadable(_) => None,
+        }
+    }
+}
+
 /// The object of an event.
 #[derive(Debug, Clone)]
 pub enum Object {
@@ -44,6 +56,8 @@ pub enum Object {
     Payment(Payment),
     /// It is no more.
     Deleted,
+    /// The endpoint that a test event is for.
+    Test,
     /// The row holds this text, which means nothing to this program: it is older than the schema.
     Unreadable(String),
 }
@@ -107,7 +121,8 @@ pub async fn events_on(connection: &mut PgConnection, event_ids: &[String]) -> R
     let (lowest, highest) = bounds(event_ids);
     let rows = sqlx::query!(
         r#"
-        select e.event_id as "event_id!", e.event_type as "event_type!", e.object_id as "object_id!",
+        select e.event_id as "event_id!", e.event_type as "event_type!", e.object_type as "object_type!",
+            e.object_id as "object_id!",
             e.object_version as "object_version!", e.merchant_id as "merchant_id!", e.occurred_at as "occurred_at!",
             e.traceparent as "traceparent?", e.snapshot::text as "snapshot?",
             e.event_id < (select h.event_id from horizon h) as "before_horizon!",
@@ -150,6 +165,7 @@ pub async fn events_on(connection: &mut PgConnection, event_ids: &[String]) -> R
                 }),
                 _ => Object::Unreadable(format!("{id} of {owner} is {status}")),
             },
+            _ if row.object_type == test_event::OBJECT_TYPE => Object::Test,
             _ => Object::Deleted,
         };
         Event {
