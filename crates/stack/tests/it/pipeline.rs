@@ -2,6 +2,7 @@
 
 mod bad_records;
 mod consumer_killed;
+mod darkness;
 mod in_order;
 mod latest_only;
 mod relay_killed;
