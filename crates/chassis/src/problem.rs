@@ -132,12 +132,23 @@ pub(crate) fn wrong_field(error: serde_path_to_error::Error<serde_json::Error>) 
     let path = error.path().to_string();
     let detail = error.into_inner().to_string();
     // The place in the text is noise to a reader who is told the field.
-    let detail = detail.split(" at line ").next().unwrap_or(&detail).to_owned();
+    let detail = without_text(detail.split(" at line ").next().unwrap_or(&detail));
     let named = detail.strip_prefix("missing field `").or_else(|| detail.strip_prefix("duplicate field `"));
     let named = named.and_then(|rest| rest.split('`').next()).map(str::to_owned);
     // A dot alone is the whole value.
     let field = named.or((path != ".").then_some(path));
     Problem { field, ..Problem::field("", detail) }
+}
+
+/// serde repeats a text that stands where another type is wanted. It may be a secret, so only its type is told.
+fn without_text(detail: &str) -> String {
+    let text = detail.find(": string \"").zip(detail.rfind("\", expected "));
+    match text {
+        Some((before, after)) if detail.starts_with("invalid ") && before < after => {
+            format!("{}{}", &detail[..before + ": string".len()], &detail[after + 1..])
+        }
+        _ => detail.to_owned(),
+    }
 }
 
 fn unreadable(rejection: JsonRejection) -> Problem {
@@ -148,5 +159,22 @@ fn unreadable(rejection: JsonRejection) -> Problem {
         }
         other if status == StatusCode::PAYLOAD_TOO_LARGE => Problem::new(status, "body_too_large", other.body_text()),
         other => Problem::new(StatusCode::BAD_REQUEST, "invalid_json", other.body_text()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_in_the_wrong_place_is_not_repeated() {
+        let detail = |json: &str| match serde_json::from_str::<Vec<bool>>(json) {
+            Ok(_) => panic!("{json} is right"),
+            Err(error) => without_text(error.to_string().split(" at line ").next().unwrap()),
+        };
+        assert_eq!(detail(r#""hush""#), "invalid type: string, expected a sequence");
+        assert_eq!(detail(r#"["hu\", expected \"sh"]"#), "invalid type: string, expected a boolean");
+        assert_eq!(detail("[7]"), "invalid type: integer `7`, expected a boolean");
+        assert_eq!(detail("{}"), "invalid type: map, expected a sequence");
     }
 }

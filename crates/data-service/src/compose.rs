@@ -1,4 +1,5 @@
-//! Makes the signed request of an attempt: the object as it is now, in the body that merchants know.
+//! Makes the signed request of an attempt: the object as it is now, or as it was committed where the endpoint wants that,
+//! in the body that merchants know.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +8,7 @@ use domain::ids::EventId;
 use domain::payment::Payment;
 use domain::signature::{NotAVersion, Secret};
 use domain::time::Timestamp;
-use domain::webhook::{Body, Request};
-use serde::Deserialize as _;
+use domain::webhook::{Body, Payload, Request};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use store::ledger::{Endpoint, Event, Object};
@@ -102,7 +102,7 @@ fn headers(keyring: &Keyring, endpoint: &Endpoint) -> Result<BTreeMap<String, St
 pub fn request(keyring: &Keyring, event: &Event, endpoint: &Endpoint, secrets: &[Secret]) -> Result<Request, Error> {
     let own = headers(keyring, endpoint)
         .map_err(|source| Error::Headers { endpoint_id: endpoint.endpoint_id.clone(), source })?;
-    let body = body(event)?;
+    let body = body(event, endpoint.payload)?;
     let now = Timestamp::from(event.observed_at).unix_seconds();
     let signatures: Vec<String> =
         secrets.iter().map(|secret| secret.sign(&event.event_id, now, body.as_bytes())).collect();
@@ -121,16 +121,20 @@ pub fn request(keyring: &Keyring, event: &Event, endpoint: &Endpoint, secrets: &
     Ok(Request { url: endpoint.url.clone(), headers, body })
 }
 
-fn body(event: &Event) -> Result<String, Error> {
+fn body(event: &Event, wanted: Payload) -> Result<String, Error> {
     let unwritable = |source| Error::Body { event_id: event.event_id.clone(), source };
     let event_id: EventId =
         event.event_id.parse().map_err(|source| Error::Id { event_id: event.event_id.clone(), source })?;
-    let (data, object_version) = match &event.object {
-        Object::Payment(payment) => (to_raw_value(payment).map_err(unwritable)?, payment.version),
-        Object::Deleted(snapshot) => (deleted(event, snapshot.as_ref()).map_err(unwritable)?, event.object_version),
-        Object::Unreadable(row) => {
-            return Err(Error::Object { event_id: event.event_id.clone(), row: row.clone() });
-        }
+    let Form { data, object_version, observed_at, payload } = match (wanted, &event.snapshot) {
+        (Payload::Fresh, _) => fresh(event)?,
+        (Payload::AsCommitted, Some(snapshot)) => Form {
+            data: to_raw_value(&committed(snapshot).map_err(unwritable)?).map_err(unwritable)?,
+            object_version: event.object_version,
+            observed_at: event.occurred_at.into(),
+            payload: Some(Payload::AsCommitted),
+        },
+        // The snapshot was left out, and the merchant is told.
+        (Payload::AsCommitted, None) => Form { payload: Some(Payload::Fresh), ..fresh(event)? },
     };
     let body = Body {
         event_type: &event.event_type,
@@ -139,21 +143,55 @@ fn body(event: &Event) -> Result<String, Error> {
         event_id,
         event_version: event.object_version,
         object_version,
-        observed_at: event.observed_at.into(),
+        observed_at,
+        payload,
     };
     serde_json::to_string(&body).map_err(unwritable)
 }
 
-/// A deleted payment as it was committed, in the form that merchants know, and marked.
-fn deleted(event: &Event, snapshot: Option<&Value>) -> Result<Box<RawValue>, serde_json::Error> {
-    let mut object = match snapshot {
+/// The object, and what the body says of it.
+struct Form {
+    data: Box<RawValue>,
+    object_version: i64,
+    observed_at: Timestamp,
+    payload: Option<Payload>,
+}
+
+fn fresh(event: &Event) -> Result<Form, Error> {
+    let unwritable = |source| Error::Body { event_id: event.event_id.clone(), source };
+    let (data, object_version) = match &event.object {
+        Object::Payment(payment) => (to_raw_value(payment).map_err(unwritable)?, payment.version),
+        Object::Deleted => (deleted(event).map_err(unwritable)?, event.object_version),
+        Object::Test => (tested(event).map_err(unwritable)?, event.object_version),
+        Object::Unreadable(row) => {
+            return Err(Error::Object { event_id: event.event_id.clone(), row: row.clone() });
+        }
+    };
+    Ok(Form { data, object_version, observed_at: event.observed_at.into(), payload: None })
+}
+
+/// A deleted payment as it was committed, and marked.
+fn deleted(event: &Event) -> Result<Box<RawValue>, serde_json::Error> {
+    let mut object = match &event.snapshot {
         None => json!({ "payment_id": event.object_id }),
-        // The database writes moments in another form.
-        Some(snapshot) => match Payment::deserialize(snapshot) {
-            Ok(payment) => serde_json::to_value(payment)?,
-            Err(_) => snapshot.clone(),
-        },
+        Some(snapshot) => committed(snapshot)?,
     };
     object["deleted"] = true.into();
     to_raw_value(&object)
+}
+
+/// What a test event shows.
+fn tested(event: &Event) -> Result<Box<RawValue>, serde_json::Error> {
+    match &event.snapshot {
+        Some(snapshot) => RawValue::from_string(snapshot.clone()),
+        None => to_raw_value(&json!({ "endpoint_id": event.object_id })),
+    }
+}
+
+/// The snapshot in the form that merchants know: the database writes moments in another one.
+fn committed(snapshot: &str) -> Result<Value, serde_json::Error> {
+    match serde_json::from_str::<Payment>(snapshot) {
+        Ok(payment) => serde_json::to_value(payment),
+        Err(_) => serde_json::from_str(snapshot),
+    }
 }

@@ -13,6 +13,7 @@ pub mod payment;
 pub mod protocol;
 pub mod schedule;
 pub mod signature;
+pub mod test_event;
 pub mod text;
 pub mod time;
 pub mod webhook;

@@ -4,6 +4,7 @@ pub(crate) mod headers;
 pub(crate) mod health;
 pub(crate) mod secret;
 pub(crate) mod settings;
+pub(crate) mod test;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use domain::ids::{EndpointId, MerchantId};
 use domain::ledger::Order;
 use domain::signature::Version;
 use domain::time::Timestamp;
+use domain::webhook::Payload;
 use serde::{Deserialize, Deserializer, Serialize};
 use store::endpoints::{Headers, change_endpoint, delete_endpoint, find_endpoint};
 use utoipa::ToSchema;
@@ -43,6 +45,8 @@ pub(crate) struct Endpoint {
     schedule: Option<Waits>,
     #[schema(value_type = OrderName)]
     order: String,
+    #[schema(value_type = PayloadName)]
+    payload: String,
     #[schema(value_type = SignatureName)]
     signature: Version,
     /// For a whole POST.
@@ -78,6 +82,9 @@ pub(crate) struct Change {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = OrderName, required = false)]
     order: Option<Order>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = PayloadName, required = false)]
+    payload: Option<Payload>,
     /// Another one is a rotation: a secret is made, and the older ones sign for another day.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = SignatureName, required = false)]
@@ -108,6 +115,17 @@ pub(crate) enum OrderName {
     Any,
     PerObject,
     LatestOnly,
+}
+
+/// Which form of the object an endpoint wants: `fresh`, as it is at the moment of each attempt; `as_committed`, as the event
+/// left it. Of an object of more than 64 KiB no such form is kept: it is sent fresh. So a webhook to an endpoint that wants
+/// it as committed says in `payload` which it is.
+#[derive(ToSchema)]
+#[schema(as = Payload, rename_all = "snake_case")]
+#[expect(dead_code, reason = "it is only described")]
+pub(crate) enum PayloadName {
+    Fresh,
+    AsCommitted,
 }
 
 /// How webhooks are signed: `v1`, HMAC-SHA256, where whoever verifies could sign, too; `v1a`, ed25519, where whoever
@@ -165,6 +183,7 @@ impl TryFrom<store::endpoints::Endpoint> for Endpoint {
             event_types: stored.event_types,
             schedule: schedule.map_err(|error| Error::StoredSchedule(endpoint_id, error))?,
             order: stored.order,
+            payload: stored.payload,
             signature: stored.signature,
             timeout: Timeout::text(stored.timeout_ms),
             rate_limit: stored.rate_limit,
@@ -225,6 +244,7 @@ pub(crate) async fn change(
         event_types: change.event_types.map(Vec::from),
         schedule_ms: change.schedule.map(|given| given.map(Vec::from)),
         order: change.order.map(Order::as_str),
+        payload: change.payload.map(Payload::as_str),
         timeout_ms: change.timeout.map(i32::from),
         rate_limit: change.rate_limit.map(|given| given.map(i32::from)),
         headers,

@@ -29,6 +29,8 @@ pub(crate) enum Error {
     ChangedMeanwhile(EndpointId),
     #[error("the operator has disabled the endpoint; ask there")]
     DisabledByOperator,
+    #[error("endpoint {0} is not enabled, so nothing is sent to it; enable it first")]
+    NotEnabled(EndpointId),
     #[error("the idempotency key was used for another request")]
     KeyReused,
     #[error("a merchant of this id exists: {0}")]
@@ -90,6 +92,8 @@ pub(crate) enum Code {
     IdempotencyKeyReuse,
     /// 409: the operator has disabled the endpoint, and a merchant can't undo that.
     DisabledByOperator,
+    /// 409: nothing is sent to the endpoint; enable it first.
+    EndpointNotEnabled,
     /// 409: as many secrets sign as may; wait until one expires.
     TooManySecrets,
     /// 503: try again soon.
@@ -114,6 +118,7 @@ impl Code {
             Self::MerchantExists => "merchant_exists",
             Self::IdempotencyKeyReuse => chassis::idempotency::REUSE,
             Self::DisabledByOperator => "disabled_by_operator",
+            Self::EndpointNotEnabled => "endpoint_not_enabled",
             Self::TooManySecrets => "too_many_secrets",
             Self::Unavailable => "unavailable",
         }
@@ -133,6 +138,7 @@ impl From<&Error> for Problem {
             Error::MerchantIdTaken(_) => {
                 Self { field: Some("merchant_id".to_owned()), ..of(StatusCode::CONFLICT, Code::MerchantExists) }
             }
+            Error::NotEnabled(_) => of(StatusCode::CONFLICT, Code::EndpointNotEnabled),
             Error::DisabledByOperator => of(StatusCode::CONFLICT, Code::DisabledByOperator),
             Error::UnknownMerchant(_)
             | Error::UnknownEndpoint(_)

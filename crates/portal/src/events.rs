@@ -34,7 +34,7 @@ pub(crate) struct Wanted {
     #[serde(default)]
     #[param(value_type = Option<String>)]
     event_type: Option<EventFilter>,
-    /// Of this object: a payment's id.
+    /// Of this object: a payment's id, or an endpoint's, for its tests.
     #[serde(default)]
     #[param(value_type = Option<String>)]
     object_id: Option<Text<1, 200>>,

@@ -72,6 +72,7 @@ pub fn router(portal: Portal, operator: Token) -> axum::Router {
         .routes(routes!(endpoints::health::read))
         .routes(routes!(endpoints::secret::read))
         .routes(routes!(endpoints::secret::rotate))
+        .routes(routes!(endpoints::test::send))
         .routes(routes!(events::list))
         .routes(routes!(events::read))
         .routes(routes!(event_types::list))

@@ -43,6 +43,8 @@ pub struct Attempt {
     pub attempt_id: String,
     /// Its delivery.
     pub delivery_id: String,
+    /// The claim under which it was made.
+    pub claim: i32,
     /// From 1.
     pub number: i32,
     /// When it began.
@@ -57,6 +59,18 @@ pub struct Attempt {
     pub detail: Option<String>,
     /// When it was written to the ledger.
     pub recorded_at: OffsetDateTime,
+    /// When the next attempt was due after it; none if none was to come.
+    pub next_at: Option<OffsetDateTime>,
+    /// The IP address that the connection was with, or was to be with.
+    pub address: Option<String>,
+    /// Look-up, connection and TLS; none where a connection was used again, or none came to stand.
+    pub connect_ms: Option<i32>,
+    /// From the beginning to the head of the answer.
+    pub first_byte_ms: Option<i32>,
+    /// Of the answer, as lines `name: value`; none if there was no answer.
+    pub response_headers: Option<String>,
+    /// The beginning of the answer's body; none if it is empty.
+    pub response_body: Option<Vec<u8>>,
 }
 
 /// Reads at most `limit` deliveries of a span, newest first; those in a state, where one is given.
@@ -281,7 +295,8 @@ pub async fn list_attempts(
     sqlx::query_as!(
         Attempt,
         r#"
-        select attempt_id, delivery_id, number, began_at, duration_ms, outcome, status, detail, recorded_at
+        select attempt_id, delivery_id, claim, number, began_at, duration_ms, outcome, status, detail, recorded_at, next_at,
+            address, connect_ms, first_byte_ms, response_headers, response_body
         from attempts
         where delivery_id = $1 and attempt_id < $2
             -- An attempt is later than its delivery.

@@ -36,6 +36,8 @@ pub struct Endpoint {
     pub schedule_ms: Option<Vec<i64>>,
     /// `any`, `per_object` or `latest_only`.
     pub order: String,
+    /// `fresh` or `as_committed`.
+    pub payload: String,
     /// What its current secret signs with.
     pub signature: Version,
     /// For a whole POST.
@@ -87,6 +89,8 @@ pub struct NewEndpoint {
     pub schedule_ms: Option<Vec<i64>>,
     /// `any`, `per_object` or `latest_only`.
     pub order: &'static str,
+    /// `fresh` or `as_committed`.
+    pub payload: &'static str,
     /// What it signs with.
     pub signature: Version,
     /// For a whole POST.
@@ -117,6 +121,7 @@ impl NewEndpoint {
             event_types: self.event_types.clone(),
             schedule_ms: self.schedule_ms.clone(),
             order: self.order.to_owned(),
+            payload: self.payload.to_owned(),
             signature: self.signature,
             timeout_ms: self.timeout_ms,
             rate_limit: self.rate_limit,
@@ -141,6 +146,8 @@ pub struct Change {
     pub schedule_ms: Option<Option<Vec<i64>>>,
     /// `any`, `per_object` or `latest_only`.
     pub order: Option<&'static str>,
+    /// `fresh` or `as_committed`.
+    pub payload: Option<&'static str>,
     /// For a whole POST.
     pub timeout_ms: Option<i32>,
     /// Attempts a second; `Some(None)` is without limit.
@@ -159,6 +166,7 @@ struct Row {
     event_types: Vec<String>,
     schedule_ms: Option<Vec<i64>>,
     order: String,
+    payload: String,
     signature: String,
     timeout_ms: i32,
     rate_limit: Option<i32>,
@@ -185,8 +193,8 @@ pub async fn insert_endpoint(pool: &PgPool, new: NewEndpoint, kept: Option<Kept<
         ), made as (
             insert into endpoints
                 (endpoint_id, merchant_id, url, description, event_types, schedule_ms, signature, created_at, timeout_ms,
-                shown_headers, headers_key_id, headers_ciphertext, delivery_order, rate_limit)
-            select $1, $2, $3, $4, $5, $6, $7, $11, $16, $17, $18, $19, $20, $21 from (select count(*) from kept) as first
+                shown_headers, headers_key_id, headers_ciphertext, delivery_order, rate_limit, payload)
+            select $1, $2, $3, $4, $5, $6, $7, $11, $16, $17, $18, $19, $20, $21, $22 from (select count(*) from kept) as first
         )
         insert into endpoint_secrets (secret_id, endpoint_id, signature, key_id, ciphertext)
         values ($8, $1, $7, $9, $10)
@@ -212,6 +220,7 @@ pub async fn insert_endpoint(pool: &PgPool, new: NewEndpoint, kept: Option<Kept<
         new.headers.sealed.as_ref().map(|sealed| &sealed.ciphertext),
         new.order,
         new.rate_limit,
+        new.payload,
     )
     .execute(pool)
     .await
@@ -228,7 +237,7 @@ pub async fn find_endpoint(pool: &PgPool, endpoint_id: EndpointId) -> Result<Opt
         Row,
         r#"
         select endpoint_id, merchant_id, url, description, event_types, schedule_ms, delivery_order as "order", signature,
-            timeout_ms, rate_limit, state, disabled_reason, created_at,
+            timeout_ms, rate_limit, payload, state, disabled_reason, created_at,
             shown_headers as "shown_headers: Json<BTreeMap<String, Option<String>>>", headers_key_id, headers_ciphertext
         from endpoints
         where endpoint_id = $1 and deleted_at is null
@@ -256,7 +265,7 @@ pub async fn list_endpoints(
         Row,
         r#"
         select endpoint_id, merchant_id, url, description, event_types, schedule_ms, delivery_order as "order", signature,
-            timeout_ms, rate_limit, state, disabled_reason, created_at,
+            timeout_ms, rate_limit, payload, state, disabled_reason, created_at,
             shown_headers as "shown_headers: Json<BTreeMap<String, Option<String>>>", headers_key_id, headers_ciphertext
         from endpoints
         where merchant_id = $1 and endpoint_id < $2 and deleted_at is null
@@ -329,6 +338,7 @@ pub async fn change_endpoint(
             event_types = coalesce($5, event_types),
             schedule_ms = case when $6 then $7 else schedule_ms end,
             delivery_order = coalesce($16, delivery_order),
+            payload = coalesce($19, payload),
             state = case when not $8 then state when $9::text is null then 'enabled' else 'disabled' end,
             disabled_reason = case when $8 then $9 else disabled_reason end,
             timeout_ms = coalesce($10, timeout_ms),
@@ -340,7 +350,7 @@ pub async fn change_endpoint(
         where endpoint_id = $1 and deleted_at is null
             and (not $11 or headers_ciphertext is not distinct from $12)
         returning endpoint_id, merchant_id, url, description, event_types, schedule_ms, delivery_order as "order", signature,
-            timeout_ms, rate_limit, state, disabled_reason, created_at,
+            timeout_ms, rate_limit, payload, state, disabled_reason, created_at,
             shown_headers as "shown_headers: Json<BTreeMap<String, Option<String>>>", headers_key_id, headers_ciphertext
         "#,
         endpoint_id.to_string(),
@@ -361,6 +371,7 @@ pub async fn change_endpoint(
         change.order,
         change.rate_limit.is_some(),
         change.rate_limit.flatten(),
+        change.payload,
     )
     .fetch_optional(pool)
     .await
@@ -380,6 +391,7 @@ impl Row {
             event_types: self.event_types,
             schedule_ms: self.schedule_ms,
             order: self.order,
+            payload: self.payload,
             signature: parsed(doing, &self.signature)?,
             timeout_ms: self.timeout_ms,
             rate_limit: self.rate_limit,

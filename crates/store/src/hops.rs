@@ -26,7 +26,7 @@ pub struct Hop {
     pub routed_at: OffsetDateTime,
 }
 
-/// Reads at most `limit` hops of the events that occurred from `from` until before `to`, newest first,
+/// Reads at most `limit` hops of the payments' events that occurred from `from` until before `to`, newest first,
 /// before one of them or from the last on.
 ///
 /// # Errors
@@ -46,12 +46,12 @@ pub async fn list_hops(
         from routed_events r
         -- The limit makes the planner follow the order of routed_events and stop when the page is full.
         cross join lateral (
-            select object_id, object_version, occurred_at from domain_events where event_id = r.event_id limit 1
+            select object_type, object_id, object_version, occurred_at from domain_events where event_id = r.event_id limit 1
         ) e
         where r.event_id >= lowest_id('evt_', $1)
             and r.event_id < lowest_id('evt_', $2::timestamptz + interval '1 ms')
             and r.event_id < $3
-            and e.occurred_at >= $1 and e.occurred_at < $2
+            and e.occurred_at >= $1 and e.occurred_at < $2 and e.object_type = 'payment'
         order by r.event_id desc
         limit $4
         "#,

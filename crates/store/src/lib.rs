@@ -19,6 +19,7 @@ mod pool;
 pub mod schema;
 pub mod secrets;
 pub mod span;
+pub mod test_events;
 pub mod transaction;
 pub mod why;
 

@@ -1,6 +1,6 @@
 //! Transactions of several statements.
 
-use sqlx::{Connection, PgConnection, Postgres};
+use sqlx::{Connection, PgConnection, PgPool, Postgres};
 
 use crate::Error;
 
@@ -13,6 +13,14 @@ pub type Transaction<'a> = sqlx::Transaction<'a, Postgres>;
 /// If the statement fails.
 pub async fn begin(connection: &mut PgConnection) -> Result<Transaction<'_>, Error> {
     connection.begin().await.map_err(Error::doing("beginning a transaction"))
+}
+
+/// Begins a transaction on a connection of the pool.
+///
+/// # Errors
+/// If the pool gives none in its time, or the statement fails.
+pub async fn begin_on(pool: &PgPool) -> Result<Transaction<'static>, Error> {
+    pool.begin().await.map_err(Error::doing("beginning a transaction"))
 }
 
 /// Commits a transaction.

@@ -75,6 +75,8 @@ pub struct Delivery {
 /// An attempt that has ended.
 #[derive(Debug, Clone)]
 pub struct Attempt {
+    /// Its id.
+    pub attempt_id: String,
     /// Of which delivery.
     pub delivery_id: String,
     /// From 1.
@@ -89,6 +91,10 @@ pub struct Attempt {
     pub duration_ms: Option<i64>,
     /// In words.
     pub detail: Option<String>,
+    /// The IP address that the connection was with, or was to be with.
+    pub address: Option<String>,
+    /// When the next attempt was due after it; none if none was to come.
+    pub next_at: Option<OffsetDateTime>,
 }
 
 struct EventRow {
@@ -198,7 +204,7 @@ pub async fn attempts_of(pool: &PgPool, delivery_ids: &[String]) -> Result<Vec<A
     sqlx::query_as!(
         Attempt,
         r#"
-        select delivery_id, number, began_at, outcome, status, duration_ms, detail
+        select attempt_id, delivery_id, number, began_at, outcome, status, duration_ms, detail, address, next_at
         from attempts
         where delivery_id = any($1)
         order by delivery_id, number, began_at

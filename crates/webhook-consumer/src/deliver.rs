@@ -14,6 +14,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 
+use crate::due::Due;
 use crate::in_flight::InFlight;
 use crate::ledger_client::{self, LedgerClient};
 use crate::position::Position;
@@ -42,7 +43,7 @@ pub struct Deliverer {
 pub struct Left {
     /// Deliveries to be come back to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub later: Vec<Later>,
+    pub later: Vec<Due>,
     /// Results that data-service has not taken yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unrecorded: Vec<Recorded>,
@@ -85,7 +86,7 @@ impl Deliverer {
             busy: self.in_flight.busy(),
         };
         match self.open(open).await? {
-            Opened::Deliveries { attempts, later } => Ok(self.make(attempts, later).await),
+            Opened::Deliveries { attempts, later } => Ok(self.make(attempts, dues(later)).await),
             Opened::UnknownEvent => self.park(ParkedReason::UnknownEvent, None, &position, &value).await,
             Opened::BeforeHorizon => self.park(ParkedReason::BeforeHorizon, None, &position, &value).await,
             Opened::Failed => Err(NotNow::DataService { what: "open an event" }),
@@ -101,17 +102,17 @@ impl Deliverer {
         });
         match answer.await? {
             Answer::Attempt(attempt) => Ok(self.make(vec![*attempt], Vec::new()).await),
-            Answer::Later(later) => Ok(Left { later: vec![later], unrecorded: Vec::new() }),
+            Answer::Later(later) => Ok(Left { later: dues([later]), unrecorded: Vec::new() }),
             Answer::Stop { why, successors } => {
                 tracing::debug!(delivery.id = %delivery.delivery_id, claim = delivery.claim, ?why, "nothing to do for this claim");
-                Ok(Left { later: successors, unrecorded: Vec::new() })
+                Ok(Left { later: dues(successors), unrecorded: Vec::new() })
             }
             Answer::Failed => Err(NotNow::DataService { what: "begin an attempt" }),
         }
     }
 
     /// Records results that an earlier step could not; all of them or none counts.
-    pub async fn record(self, results: Vec<Recorded>) -> Result<Vec<Later>, NotNow> {
+    pub async fn record(self, results: Vec<Recorded>) -> Result<Vec<Due>, NotNow> {
         let mut later = Vec::new();
         for result in &results {
             match self.record_one(result).await {
@@ -138,7 +139,7 @@ impl Deliverer {
         }
     }
 
-    async fn make(&self, attempts: Vec<Attempt>, later: Vec<Later>) -> Left {
+    async fn make(&self, attempts: Vec<Attempt>, later: Vec<Due>) -> Left {
         let mut left = Left { later, unrecorded: Vec::new() };
         let posts = attempts.into_iter().map(|attempt| {
             let own = self.clone();
@@ -170,13 +171,13 @@ impl Deliverer {
     }
 
     /// What is to be come back to; none if data-service did not take the result within [`PATIENCE`].
-    async fn record_one(&self, result: &Recorded) -> Option<Vec<Later>> {
+    async fn record_one(&self, result: &Recorded) -> Option<Vec<Due>> {
         let answer = until_answered("record a result", || async {
             Some(self.ledger.record(result.clone()).await).filter(|answer| !matches!(answer, Answer::Failed))
         });
         match answer.await {
-            Ok(Answer::Later(later)) => Some(vec![later]),
-            Ok(Answer::Stop { successors, .. }) => Some(successors),
+            Ok(Answer::Later(later)) => Some(dues([later])),
+            Ok(Answer::Stop { successors, .. }) => Some(dues(successors)),
             Ok(Answer::Attempt(_)) => Some(Vec::new()),
             Ok(Answer::Failed) | Err(_) => None,
         }
@@ -203,6 +204,10 @@ impl Deliverer {
         self.ledger.park(&record).await.map_err(NotNow::Park)?;
         Ok(Left::default())
     }
+}
+
+fn dues(later: impl IntoIterator<Item = Later>) -> Vec<Due> {
+    later.into_iter().map(Due::of).collect()
 }
 
 /// The result without the receiver's answer: those of a wide fan-out would be too much for one entry of the journal.

@@ -57,12 +57,13 @@ impl Delivery {
             let Json(more) = step.await?;
             later.extend(more);
         }
-        for delivery in later {
-            let request = serde_json::to_vec(&delivery)
+        for due in later {
+            let request = serde_json::to_vec(&due.later)
                 .map_err(|error| TerminalError::new(format!("writing a delivery as JSON: {error}")))?;
             ctx.service_client::<DeliveryClient<'_>>()
                 .attempt(request)
-                .send_after(Duration::from_millis(delivery.delay_ms));
+                // Not a part of what a replay compares.
+                .send_after(due.wait());
         }
         Ok(())
     }

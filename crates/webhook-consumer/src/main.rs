@@ -2,6 +2,7 @@
 
 mod config;
 mod deliver;
+mod due;
 mod handlers;
 mod identity_key;
 mod in_flight;

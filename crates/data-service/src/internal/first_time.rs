@@ -6,6 +6,7 @@ use domain::ids::{AttemptId, DeliveryId};
 use domain::ledger::{self, Delivery, Next, Reason, Step};
 use domain::protocol::{Attempt, Later, Open};
 use domain::signature::Secret;
+use domain::test_event;
 use std::time::Duration;
 use store::ledger::{Endpoint, Event, NewDelivery, Route};
 use uuid::Uuid;
@@ -46,11 +47,16 @@ pub struct Drawn {
 /// Matches the merchant's endpoints. `before` is asked for each.
 pub fn drafts<'a>(
     core: &Core,
+    item: &Open,
     event: &Event,
     endpoints: &'a [Endpoint],
     before: impl Fn(&Endpoint) -> Before,
 ) -> Vec<Draft<'a>> {
     let draft = |endpoint: &'a Endpoint| {
+        let delivery_id = match event.only_endpoint() {
+            Some(_) => test_event::delivery_id(item.event_id),
+            None => DeliveryId::from_uuid(Uuid::now_v7()),
+        };
         let secrets = compose::secrets(&core.keyring, endpoint);
         let schedule = next::schedule(endpoint);
         let policy =
@@ -60,9 +66,9 @@ pub fn drafts<'a>(
             Before::Earlier(earlier) => ledger::open(&earlier, policy, Duration::from_millis(lease_ms.unsigned_abs())),
             Before::Superseded => ledger::open_superseded(),
         };
-        Draft { endpoint, delivery_id: DeliveryId::from_uuid(Uuid::now_v7()), secrets, lease_ms, step }
+        Draft { endpoint, delivery_id, secrets, lease_ms, step }
     };
-    endpoints.iter().filter(|endpoint| wants(endpoint, &event.event_type)).map(draft).collect()
+    endpoints.iter().filter(|endpoint| wants(endpoint, event)).map(draft).collect()
 }
 
 impl Draft<'_> {
@@ -107,7 +113,7 @@ pub fn draw(
                 endpoint_id: endpoint.endpoint_id.parse().ok(),
                 slot,
                 timeout_ms: u64::from(endpoint.timeout_ms.unsigned_abs()),
-                in_line: endpoint.order.is_in_line(),
+                in_line: is_in_line(endpoint, event),
                 request: compose::request(&core.keyring, event, endpoint, &secrets)?,
             }),
             Next::Wait(wait) => {
@@ -122,7 +128,7 @@ pub fn draw(
             endpoint_id: endpoint.endpoint_id.clone(),
             state: step.delivery.state,
             reason: step.reason.map(Reason::as_str),
-            in_line: endpoint.order.is_in_line().then(|| (event.object_id.clone(), event.object_version)),
+            in_line: is_in_line(endpoint, event).then(|| (event.object_id.clone(), event.object_version)),
             lease_ms: gates::lease_ms(lease_ms, slot),
             waits_ms,
             slot: gates::slot(endpoint, admission),
@@ -140,10 +146,18 @@ pub fn draw(
     Ok(Drawn { route, attempts, later })
 }
 
-/// Whether the endpoint wants events of this type.
-pub fn wants(endpoint: &Endpoint, event_type: &str) -> bool {
+/// Whether the event's delivery at the endpoint waits for others. A test is of nothing that had an earlier version.
+pub fn is_in_line(endpoint: &Endpoint, event: &Event) -> bool {
+    endpoint.order.is_in_line() && event.only_endpoint().is_none()
+}
+
+/// Whether the event goes to the endpoint.
+pub fn wants(endpoint: &Endpoint, event: &Event) -> bool {
+    if let Some(only) = event.only_endpoint() {
+        return endpoint.endpoint_id == only;
+    }
     endpoint.event_types.iter().any(|filter| match filter.parse::<EventFilter>() {
-        Ok(filter) => filter.matches(event_type),
+        Ok(filter) => filter.matches(&event.event_type),
         Err(error) => {
             // Sending too much loses nothing; a filter that can't be read must not swallow events.
             tracing::error!(endpoint.id = endpoint.endpoint_id, %error, "an endpoint's filter can't be read");

@@ -12,7 +12,7 @@ use domain::protocol::{Answer, Ask, Later, Open, Opened};
 use futures_util::future::join_all;
 use store::ledger::{Endpoint, Event, Route, Routed};
 
-use super::first_time::{Before, Drawn, drafts, draw, wants};
+use super::first_time::{Before, Drawn, drafts, draw, is_in_line, wants};
 use super::gates::{self, Wanted};
 use super::order::OpenedInLine;
 use super::{firsts, in_time, next, order, storable};
@@ -61,10 +61,10 @@ async fn open(core: &Core, items: &[Open]) -> Result<Vec<Opened>, store::Error> 
             Some(event) if event.before_horizon => Stage::BeforeHorizon,
             Some(event) => {
                 let endpoints = endpoints.get(&event.merchant_id).map(Vec::as_slice).unwrap_or_default();
-                if endpoints.iter().any(|endpoint| endpoint.order.is_in_line() && wants(endpoint, &event.event_type)) {
+                if endpoints.iter().any(|endpoint| is_in_line(endpoint, event) && wants(endpoint, event)) {
                     in_line.push((stages.len(), item, event, endpoints));
                 } else {
-                    let drafts = drafts(core, event, endpoints, |_| Before::Earlier(Vec::new()));
+                    let drafts = drafts(core, item, event, endpoints, |_| Before::Earlier(Vec::new()));
                     drawn.push((stages.len(), item, event, drafts));
                 }
                 Stage::Answered(Opened::Failed)

@@ -69,7 +69,7 @@ pub async fn open(core: &Core, item: &Open, event: &Event, endpoints: &[Endpoint
     let lines: BTreeSet<Line> = endpoints.iter().filter(|endpoint| endpoint.order.is_in_line()).map(line).collect();
     let locked = store::ledger::lock_lines(&mut transaction, &lines).await?;
     let mut standing = stand(&mut transaction, locked).await?;
-    let is_latest = |endpoint: &Endpoint| endpoint.order == Order::LatestOnly && wants(endpoint, &event.event_type);
+    let is_latest = |endpoint: &Endpoint| endpoint.order == Order::LatestOnly && wants(endpoint, event);
     for endpoint in endpoints.iter().filter(|endpoint| is_latest(endpoint)) {
         if let Some(row) = standing.get_mut(&line(endpoint)) {
             make_way(&mut transaction, row, event.object_version).await?;
@@ -91,7 +91,7 @@ pub async fn open(core: &Core, item: &Open, event: &Event, endpoints: &[Endpoint
             Some(row) => Before::Earlier(earlier_than(row, event.object_version)),
             None => Before::Earlier(Vec::new()),
         };
-        let drafts = drafts(core, &event, endpoints, before);
+        let drafts = drafts(core, &item, &event, endpoints, before);
         let wanted: Vec<Wanted<'_>> = drafts.iter().filter_map(|draft| draft.wanted(&item)).collect();
         // On a connection of its own, and only for a moment: whoever holds a line may wait for a gate, never the other way.
         let mut admitted = gates::admit(core, &wanted).await?;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod answers;
+mod as_committed;
 mod body;
 mod doors;
 mod gates;
@@ -19,4 +20,5 @@ mod secrets;
 mod service;
 mod silence;
 mod sweep;
+mod test_events;
 mod without_database;

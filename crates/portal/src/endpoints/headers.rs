@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// What stands for a value that is not shown.
-const MASK: &str = "***";
+pub(crate) const MASK: &str = "***";
 
 /// The most headers of an endpoint.
 pub(crate) const MOST: usize = 20;
@@ -131,7 +131,8 @@ fn check_value(name: &str, value: &str) -> Result<(), NotHeaders> {
     }
 }
 
-fn is_sensitive(name: &str) -> bool {
+/// Whether a header of this name, in lower case, is taken for a secret.
+pub(crate) fn is_sensitive(name: &str) -> bool {
     SENSITIVE.iter().any(|word| name.contains(word))
 }
 

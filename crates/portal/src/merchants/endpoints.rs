@@ -10,6 +10,7 @@ use chassis::params::{PathParam, QueryParams};
 use domain::ids::{EndpointId, MerchantId, SecretId};
 use domain::ledger::Order;
 use domain::signature::{Shown, Version};
+use domain::webhook::Payload;
 use serde::{Deserialize, Serialize};
 use store::endpoints::{Headers, MERCHANT_EXISTS, NewEndpoint, insert_endpoint, list_endpoints};
 use store::merchants::find_merchant;
@@ -21,7 +22,7 @@ use crate::access::Access;
 use crate::clock::now;
 use crate::endpoints::headers::HeaderChange;
 use crate::endpoints::settings::{Description, EndpointUrl, EventFilters, RateLimit, Timeout, Waits};
-use crate::endpoints::{Endpoint, KeyShape, OrderName, SignatureName, changed_headers};
+use crate::endpoints::{Endpoint, KeyShape, OrderName, PayloadName, SignatureName, changed_headers};
 use crate::error::Error;
 use crate::idempotency::{Holds, Once};
 use crate::page::{Cursor, Limit, Page};
@@ -49,6 +50,9 @@ pub(crate) struct New {
     #[serde(default)]
     #[schema(value_type = OrderName, required = false, default = "any")]
     order: Order,
+    #[serde(default)]
+    #[schema(value_type = PayloadName, required = false, default = "fresh")]
+    payload: Payload,
     #[serde(default)]
     #[schema(value_type = SignatureName, required = false, default = "v1")]
     signature: Version,
@@ -123,6 +127,7 @@ pub(crate) async fn create(
         event_types: new.event_types.into(),
         schedule_ms: new.schedule.map(Vec::from),
         order: new.order.as_str(),
+        payload: new.payload.as_str(),
         signature: new.signature,
         timeout_ms: new.timeout.into(),
         rate_limit: new.rate_limit.map(i32::from),

@@ -58,10 +58,11 @@ struct Delivery {
     log: Vec<Attempt>,
 }
 
-/// The attempt under way has no outcome.
+/// The attempt under way has no id and no outcome.
 #[derive(Serialize, ToSchema)]
 #[schema(as = WhyAttempt)]
 struct Attempt {
+    attempt_id: Option<String>,
     number: i32,
     #[schema(value_type = String, format = DateTime)]
     begun_at: Timestamp,
@@ -69,6 +70,9 @@ struct Attempt {
     status: Option<i16>,
     duration_ms: Option<i64>,
     detail: Option<String>,
+    address: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next_attempt_at: Option<Timestamp>,
 }
 
 impl Why {
@@ -99,20 +103,26 @@ fn delivery(told: Told, now: Timestamp) -> Delivery {
     let waits_for = words::waits_for(&told, now);
     let Told { delivery, attempts } = told;
     let ended = attempts.into_iter().map(|attempt| Attempt {
+        attempt_id: Some(attempt.attempt_id),
         number: attempt.number,
         begun_at: attempt.began_at.into(),
         outcome: Some(attempt.outcome),
         status: attempt.status,
         duration_ms: attempt.duration_ms,
         detail: attempt.detail,
+        address: attempt.address,
+        next_attempt_at: attempt.next_at.map(Timestamp::from),
     });
     let under_way = delivery.begun_at.map(|begun_at| Attempt {
+        attempt_id: None,
         number: delivery.attempts,
         begun_at: begun_at.into(),
         outcome: None,
         status: None,
         duration_ms: None,
         detail: None,
+        address: None,
+        next_attempt_at: None,
     });
     Delivery {
         delivery_id: delivery.delivery_id,

@@ -202,7 +202,12 @@ fn attempt(attempt: &Attempt) -> String {
         "redirect" => format!("failed{status}: redirects are not followed"),
         _ => format!("failed{status}"),
     };
-    format!("attempt {} at {} {what}", attempt.number, Timestamp::from(attempt.began_at))
+    // An answer has a status; without one, it helps to know whom we tried to reach.
+    let address = match (attempt.status, &attempt.address) {
+        (None, Some(address)) => format!(" ({address})"),
+        _ => String::new(),
+    };
+    format!("attempt {} at {} {what}{address}", attempt.number, Timestamp::from(attempt.began_at))
 }
 
 fn is_final(told: &Told) -> bool {

@@ -42,6 +42,7 @@ const TABLE: &[(&str, &str, For)] = &[
     ("get", "/endpoints/{endpoint_id}/health", For::Owner),
     ("get", "/endpoints/{endpoint_id}/secret", For::Owner),
     ("post", "/endpoints/{endpoint_id}/secret/rotate", For::Owner),
+    ("post", "/endpoints/{endpoint_id}/test", For::Owner),
     ("get", "/events/{event_id}", For::Owner),
     ("get", "/deliveries/{delivery_id}", For::Owner),
     ("get", "/deliveries/{delivery_id}/attempts", For::Owner),

@@ -112,7 +112,14 @@ async fn attempts_are_listed_newest_first(pool: PgPoolOptions, connect: PgConnec
              ('att_00000000000000000000000000000002', 'dlv_00000000000000000000000000000001', 1, 2, now(), 12,
                  'delivered', 204, null),
              ('att_00000000000000000000000000000003', 'dlv_00000000000000000000000000000002', 1, 1, now(), 12,
-                 'delivered', 204, null)",
+                 'delivered', 204, null);
+         update attempts
+         set claim = 2, address = '203.0.113.7', connect_ms = 3, first_byte_ms = 10,
+             response_headers = E'content-type: text/plain\nset-cookie: hush\n', response_body = 'thanks'
+         where attempt_id = 'att_00000000000000000000000000000002';
+         update attempts
+         set address = '203.0.113.7', next_at = now() + interval '5 s', response_body = decode('ff', 'hex')
+         where attempt_id = 'att_00000000000000000000000000000001'",
     )
     .await;
     let path = format!("/deliveries/{}/attempts", delivery(1));

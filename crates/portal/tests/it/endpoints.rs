@@ -43,10 +43,11 @@ async fn all_settings_are_kept_as_they_were_given(pool: PgPoolOptions, connect: 
         "schedule": ["0s", "250ms", "5m", "1h 30m", "14h"],
         "timeout": "2s 500ms",
         "rate_limit": 50,
+        "payload": "as_committed",
         "headers": {"x-team": "orders"},
     });
     let made = lab.post(&of_merchant(), settings.clone()).await;
-    for member in ["url", "description", "event_types", "schedule", "timeout", "rate_limit", "headers"] {
+    for member in settings.as_object().unwrap().keys() {
         assert_eq!(made.body[member], settings[member], "{member}");
     }
     let stored: Vec<i64> = sqlx::query_scalar("select unnest(schedule_ms) from endpoints where endpoint_id = $1")
@@ -73,6 +74,8 @@ async fn a_change_leaves_the_rest_as_it_is(pool: PgPoolOptions, connect: PgConne
         json!({"timeout": "1m"}),
         json!({"rate_limit": 1_000}),
         json!({"rate_limit": null}),
+        json!({"payload": "as_committed"}),
+        json!({"payload": "fresh"}),
     ] {
         let changed = lab.patch(&path, change.clone()).await;
         expected.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
@@ -127,6 +130,7 @@ async fn bad_settings_name_their_field_and_change_nothing(pool: PgPoolOptions, c
         json!({"url": "https://x.test/", "rate_limit": 1_001}),
         json!({"url": "https://x.test/", "rate_limit": "fast"}),
         json!({"url": "https://x.test/", "timeout": null}),
+        json!({"url": "https://x.test/", "payload": "stale"}),
         json!({"url": "https://x.test/", "headers": {"Webhook-Id": "1"}}),
         json!({"url": "https://x.test/", "headers": {"x-a": "a\nb"}}),
         json!({"url": "https://x.test/", "headers": {"x a": "b"}}),

@@ -14,6 +14,9 @@ const OPERATOR: &str = "of-the-operator";
 /// tests try it.
 const PASSED_ON: &str = "/endpoints/{endpoint_id}/secret/rotate";
 
+/// It asks for nothing that could be another request; `tests` tries its key.
+const WITHOUT_BODY: &str = "/endpoints/{endpoint_id}/test";
+
 /// Each other POST, with a request and another one.
 fn posts() -> Vec<(&'static str, Value, Value)> {
     vec![
@@ -33,7 +36,7 @@ async fn every_post_is_done_once_for_each_key(pool: PgPoolOptions, connect: PgCo
         .iter()
         .filter(|(_, item)| item.get("post").is_some())
         .map(|(path, _)| path.as_str())
-        .filter(|path| *path != PASSED_ON)
+        .filter(|path| ![PASSED_ON, WITHOUT_BODY].contains(path))
         .collect();
     assert_eq!(documented, posts().iter().map(|(path, _, _)| *path).collect());
     for (path, body, other) in posts() {

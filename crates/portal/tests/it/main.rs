@@ -17,6 +17,7 @@ mod openapi;
 mod parked_records;
 mod played;
 mod secret;
+mod tests;
 mod tokens;
 mod why;
 

@@ -87,6 +87,7 @@ async fn problems(lab: &Lab) -> Vec<crate::Answer> {
         lab.post_with_key("of-the-operator", "key-1", "/merchants", &json!({"name": "Bar"})).await,
         lab.post_with_key("of-the-operator", "key-1", "/merchants", &json!({"name": "Café"})).await,
         lab.post(&format!("/endpoints/{ENDPOINT}/secret/rotate"), json!({"expires_in": "full"})).await,
+        lab.post(&format!("/endpoints/{ENDPOINT}/test"), json!({})).await,
         lab.post(&endpoints, json!([])).await,
         lab.post(&endpoints, json!({})).await,
     ]

@@ -20,7 +20,8 @@ async fn a_payment_tells_of_its_events_their_deliveries_and_their_attempts(
          values ('att_00000000000000000000000000000001', 'dlv_00000000000000000000000000000001', 1, 1, now(), 12,
                  'delivered', 204, null),
              ('att_00000000000000000000000000000002', 'dlv_00000000000000000000000000000002', 1, 1, now(), null,
-                 'connect', null, 'connection refused');
+                 'connect_refused', null, 'connection refused');
+         update attempts set address = '203.0.113.7', next_at = now() + interval '5 s' where outcome = 'connect_refused';
          update deliveries set attempts = 2 where delivery_id = 'dlv_00000000000000000000000000000002';
          update payments set status = 'processing'",
     )

@@ -2,10 +2,13 @@
 
 mod bad_records;
 mod consumer_killed;
+mod darkness;
 mod in_order;
 mod latest_only;
 mod rate_limit;
 mod relay_killed;
+mod secrets;
+mod test_events;
 mod wiped;
 
 use std::collections::HashSet;
@@ -133,6 +136,10 @@ impl Lab {
 
     async fn ask_portal(&self, method: Method, path: &str, body: Option<Value>) -> Value {
         let token = Token::from_file(&self.stack.secrets().file("operator-token").unwrap()).unwrap();
+        self.ask_portal_as(&token, method, path, body).await
+    }
+
+    async fn ask_portal_as(&self, token: &Token, method: Method, path: &str, body: Option<Value>) -> Value {
         let client = chassis::client::build(chassis::client::Limits::default()).unwrap();
         let request = client.request(method.clone(), self.url(Door::Portal).join(path).unwrap());
         let request = body.iter().fold(request, reqwest::RequestBuilder::json);

@@ -2,6 +2,8 @@
 
 use domain::ledger::Order;
 use domain::payment::{Payment, Status};
+use domain::test_event;
+use domain::webhook::Payload;
 use sqlx::PgConnection;
 
 use super::{Moment, bounds};
@@ -30,8 +32,21 @@ pub struct Event {
     pub before_horizon: bool,
     /// The object.
     pub object: Object,
+    /// The object as it was committed, as the database writes JSON; none if it was too large.
+    pub snapshot: Option<String>,
     /// When all this was read.
     pub observed_at: Moment,
+}
+
+impl Event {
+    /// The one endpoint that a test event is for, whatever that wants; none of an event that is for all who want it.
+    #[must_use]
+    pub fn only_endpoint(&self) -> Option<&str> {
+        match self.object {
+            Object::Test => Some(&self.object_id),
+            Object::Payment(_) | Object::Deleted | Object::Unreadable(_) => None,
+        }
+    }
 }
 
 /// The object of an event.
@@ -39,8 +54,10 @@ pub struct Event {
 pub enum Object {
     /// As it is now.
     Payment(Payment),
-    /// It is no more. As it was committed, as the database writes JSON; none if it was too large.
-    Deleted(Option<serde_json::Value>),
+    /// It is no more.
+    Deleted,
+    /// The endpoint that a test event is for.
+    Test,
     /// The row holds this text, which means nothing to this program: it is older than the schema.
     Unreadable(String),
 }
@@ -70,6 +87,8 @@ pub struct Endpoint {
     pub rate_limit: Option<i32>,
     /// Whether it fails so often that attempts wait.
     pub is_circuit_open: bool,
+    /// Which form of the object it wants.
+    pub payload: Payload,
     /// Newest first: the current one, and during a rotation the older ones that sign, too.
     pub secrets: Vec<Secret>,
 }
@@ -106,9 +125,10 @@ pub async fn events_on(connection: &mut PgConnection, event_ids: &[String]) -> R
     let (lowest, highest) = bounds(event_ids);
     let rows = sqlx::query!(
         r#"
-        select e.event_id as "event_id!", e.event_type as "event_type!", e.object_id as "object_id!",
+        select e.event_id as "event_id!", e.event_type as "event_type!", e.object_type as "object_type!",
+            e.object_id as "object_id!",
             e.object_version as "object_version!", e.merchant_id as "merchant_id!", e.occurred_at as "occurred_at!",
-            e.traceparent as "traceparent?", case when p.payment_id is null then e.snapshot end as "snapshot?",
+            e.traceparent as "traceparent?", e.snapshot::text as "snapshot?",
             e.event_id < (select h.event_id from horizon h) as "before_horizon!",
             p.payment_id as "payment_id?", p.merchant_id as "owner_id?", p.amount as "amount?",
             p.currency as "currency?", p.status as "status?", p.version as "version?", p.reference as "reference?",
@@ -149,7 +169,8 @@ pub async fn events_on(connection: &mut PgConnection, event_ids: &[String]) -> R
                 }),
                 _ => Object::Unreadable(format!("{id} of {owner} is {status}")),
             },
-            _ => Object::Deleted(row.snapshot),
+            _ if row.object_type == test_event::OBJECT_TYPE => Object::Test,
+            _ => Object::Deleted,
         };
         Event {
             event_id: row.event_id,
@@ -161,6 +182,7 @@ pub async fn events_on(connection: &mut PgConnection, event_ids: &[String]) -> R
             traceparent: row.traceparent,
             before_horizon: row.before_horizon,
             object,
+            snapshot: row.snapshot,
             observed_at: row.observed_at,
         }
     });
@@ -195,9 +217,9 @@ pub async fn endpoints_on(
         r#"
         select p.endpoint_id as "endpoint_id!", p.merchant_id as "merchant_id!", p.url as "url!",
             p.event_types as "event_types!", p.schedule_ms as "schedule_ms?", p.timeout_ms as "timeout_ms!",
-            p.state = 'enabled' as "enabled!", p.delivery_order as "order!", p.headers_key_id as "headers_key_id?",
-            p.headers_ciphertext as "headers_ciphertext?", p.rate_limit as "rate_limit?",
-            coalesce(g.probe_at is not null, false) as "is_circuit_open!",
+            p.state = 'enabled' as "enabled!", p.delivery_order as "order!", p.payload as "payload!",
+            p.headers_key_id as "headers_key_id?", p.headers_ciphertext as "headers_ciphertext?",
+            p.rate_limit as "rate_limit?", coalesce(g.probe_at is not null, false) as "is_circuit_open!",
             s.secret_id as "secret_id?", s.signature as "signature?", s.key_id as "key_id?",
             s.ciphertext as "ciphertext?"
         from endpoints p
@@ -231,6 +253,7 @@ pub async fn endpoints_on(
                 order: order(&row.order)?,
                 rate_limit: row.rate_limit,
                 is_circuit_open: row.is_circuit_open,
+                payload: payload(&row.payload)?,
                 secrets: Vec::new(),
             });
         }
@@ -247,6 +270,14 @@ pub async fn endpoints_on(
 fn order(word: &str) -> Result<Order, Error> {
     Order::from_word(word).ok_or_else(|| Error {
         doing: "reading an endpoint's order; this program is older than the schema",
+        source: sqlx::Error::Decode(word.to_owned().into()),
+    })
+}
+
+/// As [`order`].
+fn payload(word: &str) -> Result<Payload, Error> {
+    Payload::from_word(word).ok_or_else(|| Error {
+        doing: "reading an endpoint's payload; this program is older than the schema",
         source: sqlx::Error::Decode(word.to_owned().into()),
     })
 }

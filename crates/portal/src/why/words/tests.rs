@@ -55,6 +55,9 @@ fn ended(number: i32, outcome: &str, status: Option<i16>) -> Attempt {
         status,
         duration_ms: Some(12),
         detail: None,
+        attempt_id: "att_1".to_owned(),
+        address: None,
+        next_at: None,
     }
 }
 

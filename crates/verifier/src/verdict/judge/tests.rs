@@ -152,6 +152,15 @@ fn a_repeat_is_listed_and_allowed() {
 }
 
 #[test]
+fn a_test_that_somebody_asked_for_is_no_phantom() {
+    let test = Arrival { payment_id: None, event_type: Some("everhook.test".to_owned()), ..arrival(9, 1) };
+    let forged = Arrival { event_type: Some("everhook.test".to_owned()), ..arrival(9, 1) };
+    let with = |other| judge(&account(), &seen([(1, vec![arrival(1, 1), arrival(1, 2), other])]), MINUTE);
+    assert_eq!(counts(&with(test)), []);
+    assert_eq!(counts(&with(forged)), [("phantom", 1)], "a payment's event is judged, whatever it is called");
+}
+
+#[test]
 fn an_arrival_of_no_payment_or_of_a_version_not_reached_is_a_phantom() {
     let all = || vec![arrival(1, 1), arrival(1, 2)];
     let no_payment = seen([(1, [all(), vec![arrival(9, 1)]].concat())]);
