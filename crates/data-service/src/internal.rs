@@ -8,6 +8,7 @@ use std::time::Duration;
 pub mod endpoints;
 mod first_time;
 mod handed_out;
+pub mod jobs;
 pub mod next;
 pub mod open;
 mod order;

@@ -4,6 +4,7 @@
 
 pub mod event;
 pub mod ids;
+pub mod job;
 pub mod ledger;
 pub mod message;
 pub mod money;

@@ -35,8 +35,7 @@ pub fn first_time(
         let delivery_id = DeliveryId::from_uuid(Uuid::now_v7());
         let secrets = compose::secrets(&core.keyring, endpoint);
         let schedule = next::schedule(endpoint);
-        let policy =
-            ledger::Endpoint { enabled: endpoint.enabled, has_secret: !secrets.is_empty(), schedule: &schedule };
+        let policy = ledger::Endpoint { state: endpoint.state, has_secret: !secrets.is_empty(), schedule: &schedule };
         let lease_ms = next::lease_ms(core, endpoint);
         let lease = Duration::from_millis(lease_ms.unsigned_abs());
         let step = match before(endpoint) {

@@ -89,8 +89,7 @@ pub async fn steps(core: &Core, items: &[Ask]) -> Result<Vec<Answer>, store::Err
         };
         let secrets = compose::secrets(&core.keyring, endpoint);
         let schedule = schedule(endpoint);
-        let policy =
-            ledger::Endpoint { enabled: endpoint.enabled, has_secret: !secrets.is_empty(), schedule: &schedule };
+        let policy = ledger::Endpoint { state: endpoint.state, has_secret: !secrets.is_empty(), schedule: &schedule };
         let due_in = Duration::from_millis(u64::try_from(seen.due_in_ms).unwrap_or(0));
         let before = as_delivery(seen, &item.invocation_id);
         let step = ledger::next(before, item.claim, due_in, policy, rand::random());
@@ -192,6 +191,8 @@ pub fn as_delivery(seen: &Seen, invocation_id: &str) -> Delivery {
             own: owner == invocation_id,
             lease_left: Duration::from_millis(u64::try_from(*left_ms).unwrap_or(0)),
         }),
+        schedule_from: seen.schedule_from.unsigned_abs(),
+        accepted: seen.accepted,
     }
 }
 

@@ -17,7 +17,7 @@ use crate::app::{App, Core};
 use crate::compose;
 
 /// The lease of whoever reconciles: longer than its pause between two looks.
-const LEASE_MS: i64 = 15_000;
+pub const LEASE_MS: i64 = 15_000;
 
 /// What is overdue, for the holder of the lease; nothing for anybody else.
 pub async fn post(State(app): State<App>, JsonBody(query): JsonBody<OverdueQuery>) -> Result<Json<Overdue>, Problem> {

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use chassis::JsonBody;
 use chassis::error_chain::Chain;
-use domain::ledger::{self, State as DeliveryState, Stop};
+use domain::ledger::{self, Next, State as DeliveryState, Step, Stop};
 use domain::outcome::Outcome;
 use domain::protocol::{self, Answer, Recorded};
 use futures_util::future::join_all;
@@ -82,9 +82,14 @@ async fn record(core: &Core, items: &[Recorded]) -> Result<Vec<Answer>, store::E
     for (id, answer) in ids.iter().zip(&mut answers) {
         match lost.get(id) {
             None => {}
-            Some(Guard::Any) => *answer = Answer::stop(Stop::Unknown),
+            Some(Guard::Any { .. }) => *answer = Answer::stop(Stop::Unknown),
             Some(Guard::AsSeen { .. }) => *answer = Answer::Failed,
         }
+    }
+    let is_lost = |item: &&Recorded| matches!(lost.get(&item.delivery_id.to_string()), Some(Guard::Any { .. }));
+    let resent: Vec<&Recorded> = items.iter().filter(is_lost).collect();
+    if !resent.is_empty() {
+        log_old_news(core, &resent).await?;
     }
     let recorded = join_all(in_line.iter().map(|(_, item)| order::record(core, item))).await;
     for ((index, _), answer) in in_line.into_iter().zip(recorded) {
@@ -108,11 +113,30 @@ async fn disable_endpoints(core: &Core, items: &[Recorded], known: Option<&next:
     Ok(())
 }
 
+/// A 2xx of before a resend changes nothing any more, but it may be of an attempt that is not on the log.
+async fn log_old_news(core: &Core, items: &[&Recorded]) -> Result<(), store::Error> {
+    let ids: Vec<String> = items.iter().map(|item| item.delivery_id.to_string()).collect();
+    let known = next::read(&core.recording, &ids).await?;
+    let row = |(item, id): (&&Recorded, &String)| {
+        let seen = known.seen.get(id)?;
+        let delivery = next::as_delivery(seen, "");
+        let unchanged = Step { delivery, reason: None, closed: None, next: Next::Stop(Stop::StaleClaim) };
+        let is_pending = delivery.state.holds_successors();
+        let row = next::step_row(seen, &unchanged, None, vec![logged(item)]);
+        is_pending.then_some(StepRow { keeps_in_flight: true, ..row })
+    };
+    let rows: Vec<StepRow> = items.iter().zip(&ids).filter_map(row).collect();
+    if !rows.is_empty() {
+        store::ledger::write_steps(&core.recording, rows).await?;
+    }
+    Ok(())
+}
+
 /// The row of a 2xx.
 pub fn delivered(item: &Recorded) -> StepRow {
     StepRow {
         delivery_id: item.delivery_id.to_string(),
-        guard: Guard::Any,
+        guard: Guard::Any { claim: i32::try_from(item.claim).unwrap_or(i32::MAX) },
         state: DeliveryState::Delivered,
         reason: None,
         claim: 0,

@@ -5,6 +5,7 @@
 mod answers;
 mod body;
 mod doors;
+mod jobs;
 mod lab;
 mod libraries;
 mod next;
@@ -12,6 +13,7 @@ mod open;
 mod order;
 mod overdue;
 mod parked_records;
+mod paused;
 mod record;
 mod rotation;
 mod secrets;
