@@ -1,6 +1,7 @@
 //! `GET /deliveries` and `GET /deliveries/{delivery_id}`.
 
 pub(crate) mod attempts;
+pub(crate) mod resend;
 
 use axum::Json;
 use axum::extract::State;

@@ -10,6 +10,12 @@ use crate::idempotency::{Kept, keep_answer};
 use crate::span::below;
 use crate::transaction::{begin, commit};
 
+/// No delivery is below this id.
+pub const LOWEST_ID: &str = "dlv_";
+
+/// All deliveries are below this id.
+pub const ABOVE_ALL_IDS: &str = "dlv_~";
+
 /// A job as it is stored.
 #[derive(Debug, Clone)]
 pub struct Job {
@@ -170,6 +176,26 @@ async fn insert(connection: &mut PgConnection, new: &NewJob) -> Result<(), Error
     .await
     .map_err(Error::doing("storing a job"))?;
     Ok(())
+}
+
+impl Job {
+    /// It is about deliveries that were made then or later; none if that is not bounded.
+    #[must_use]
+    pub fn since(&self) -> Option<OffsetDateTime> {
+        made_at(&self.lowest_id)
+    }
+
+    /// It is about deliveries that were made before; none if that is not bounded.
+    #[must_use]
+    pub fn until(&self) -> Option<OffsetDateTime> {
+        made_at(&self.below_id)
+    }
+}
+
+/// The moment that a time-ordered id carries.
+fn made_at(id: &str) -> Option<OffsetDateTime> {
+    let ms = i128::from_str_radix(id.strip_prefix(DeliveryId::PREFIX)?.get(..12)?, 16).ok()?;
+    OffsetDateTime::from_unix_timestamp_nanos(ms * 1_000_000).ok()
 }
 
 /// The bounds of the deliveries that were made from `since` until before `until`, which is at most now.

@@ -10,6 +10,7 @@ mod endpoints;
 mod events;
 mod hops;
 mod idempotency;
+mod jobs;
 mod ledger;
 mod merchants;
 mod openapi;
