@@ -4,6 +4,7 @@ mod bad_records;
 mod consumer_killed;
 mod in_order;
 mod latest_only;
+mod recovered;
 mod relay_killed;
 mod wiped;
 
@@ -67,7 +68,12 @@ impl Lab {
 
     /// Merchants and endpoints are made; the load is then driven by [`Ready::drive`].
     async fn set_up(&self, until: Until, pace: Pace, changes: usize) -> Ready {
-        let options = Options {
+        set_up(self.options(until, pace, changes)).await.unwrap()
+    }
+
+    /// Five merchants with an endpoint each.
+    fn options(&self, until: Until, pace: Pace, changes: usize) -> Options {
+        Options {
             account: self.account_file(),
             api_url: self.url(Door::PaymentsApi),
             token_file: None,
@@ -83,8 +89,7 @@ impl Lab {
             seed: 7,
             answer_within: ANSWER,
             one_try: Duration::from_secs(5),
-        };
-        set_up(options).await.unwrap()
+        }
     }
 
     /// Waits at most so long for everything that was acknowledged; prints the verdict and keeps the logs if it is bad.
