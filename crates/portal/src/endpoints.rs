@@ -20,6 +20,7 @@ use domain::signature::Version;
 use domain::time::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use store::endpoints::{Headers, change_endpoint, delete_endpoint, find_endpoint};
+use store::jobs::cancel_enabling;
 use utoipa::ToSchema;
 
 use crate::Portal;
@@ -198,6 +199,7 @@ pub(crate) async fn change(
     if change.state.is_some() {
         refuse_if_operator_s(access, &before)?;
     }
+    let enables = matches!(change.state, Some(NewState::Enabled)) && before.state != EndpointState::Enabled.as_str();
     let url = change.url.map(|url| url.allowed(&portal.egress)).transpose()?;
     let headers = match change.headers.is_empty() {
         true => None,
@@ -222,6 +224,10 @@ pub(crate) async fn change(
         headers,
         disabled_reason: change.state.map(|state| state.disabled_reason(access)),
     };
+    if enables {
+        // All that is parked is sent now, whatever was chosen before.
+        cancel_enabling(&portal.pool, endpoint_id).await?;
+    }
     let changed = change_endpoint(&portal.pool, endpoint_id, change).await?.ok_or(if changes_headers {
         Error::ChangedMeanwhile(endpoint_id)
     } else {

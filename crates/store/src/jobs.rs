@@ -2,7 +2,7 @@
 
 use domain::ids::{DeliveryId, EndpointId, JobId, MerchantId};
 use domain::job::{Kind, ParkedChoice};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 
 use crate::Error;
@@ -138,19 +138,28 @@ pub async fn enable_endpoint(pool: &PgPool, new: &NewJob, kept: Option<Kept<'_>>
     if let Some(kept) = kept {
         keep_answer(&mut transaction, &kept).await?;
     }
+    cancel_enabling(&mut *transaction, new.endpoint_id).await?;
+    insert(&mut transaction, new).await?;
+    commit(transaction).await?;
+    Ok(true)
+}
+
+/// Cancels what was chosen when the endpoint was enabled before, if it is not done yet.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn cancel_enabling(executor: impl PgExecutor<'_>, endpoint_id: EndpointId) -> Result<(), Error> {
     sqlx::query!(
         r#"
         update jobs set state = 'cancelled', ended_at = clock_timestamp()
         where endpoint_id = $1 and kind = 'enable' and state = 'running'
         "#,
-        new.endpoint_id.to_string(),
+        endpoint_id.to_string(),
     )
-    .execute(&mut *transaction)
+    .execute(executor)
     .await
     .map_err(Error::doing("cancelling what was chosen when the endpoint was enabled before"))?;
-    insert(&mut transaction, new).await?;
-    commit(transaction).await?;
-    Ok(true)
+    Ok(())
 }
 
 async fn insert(connection: &mut PgConnection, new: &NewJob) -> Result<(), Error> {

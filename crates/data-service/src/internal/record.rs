@@ -1,17 +1,18 @@
 //! `POST /internal/record`: the results of attempts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use chassis::JsonBody;
 use chassis::error_chain::Chain;
-use domain::ledger::{self, Next, State as DeliveryState, Step, Stop};
+use domain::ledger::{self, Next, State as DeliveryState, Stop};
 use domain::outcome::Outcome;
 use domain::protocol::{self, Answer, Recorded};
+use domain::schedule::Schedule;
 use futures_util::future::join_all;
-use store::ledger::{Exchange, Guard, LoggedAttempt, StepRow};
+use store::ledger::{Exchange, Guard, LoggedAttempt, Seen, StepRow};
 
 use super::{firsts, in_time, next, order, storable};
 use crate::app::{App, Core};
@@ -60,8 +61,9 @@ async fn record(core: &Core, items: &[Recorded]) -> Result<Vec<Answer>, store::E
     let mut rows = Vec::new();
     let mut in_line = Vec::new();
     let mut answers = Vec::with_capacity(items.len());
-    for ((item, id), first) in items.iter().zip(&ids).zip(firsts(items, |item| item.delivery_id)) {
-        let (row, answer) = match (&item.outcome, first) {
+    let is_first = firsts(items, |item| item.delivery_id);
+    for ((item, id), first) in items.iter().zip(&ids).zip(&is_first) {
+        let (row, answer) = match (&item.outcome, *first) {
             (_, false) => (None, Answer::Failed),
             _ if item.in_line => {
                 in_line.push((answers.len(), item));
@@ -79,17 +81,16 @@ async fn record(core: &Core, items: &[Recorded]) -> Result<Vec<Answer>, store::E
             lost.remove(&written);
         }
     }
-    for (id, answer) in ids.iter().zip(&mut answers) {
+    let mut old_news = Vec::new();
+    for (index, id) in ids.iter().enumerate().filter(|(index, _)| is_first[*index]) {
         match lost.get(id) {
             None => {}
-            Some(Guard::Any { .. }) => *answer = Answer::stop(Stop::Unknown),
-            Some(Guard::AsSeen { .. }) => *answer = Answer::Failed,
+            Some(Guard::Any { .. }) => old_news.push((index, &items[index])),
+            Some(Guard::AsSeen { .. }) => answers[index] = Answer::Failed,
         }
     }
-    let is_lost = |item: &&Recorded| matches!(lost.get(&item.delivery_id.to_string()), Some(Guard::Any { .. }));
-    let resent: Vec<&Recorded> = items.iter().filter(is_lost).collect();
-    if !resent.is_empty() {
-        log_old_news(core, &resent).await?;
+    for (index, answer) in log_old_news(core, &old_news).await? {
+        answers[index] = answer;
     }
     let recorded = join_all(in_line.iter().map(|(_, item)| order::record(core, item))).await;
     for ((index, _), answer) in in_line.into_iter().zip(recorded) {
@@ -113,23 +114,37 @@ async fn disable_endpoints(core: &Core, items: &[Recorded], known: Option<&next:
     Ok(())
 }
 
-/// A 2xx of before a resend changes nothing any more, but it may be of an attempt that is not on the log.
-async fn log_old_news(core: &Core, items: &[&Recorded]) -> Result<(), store::Error> {
-    let ids: Vec<String> = items.iter().map(|item| item.delivery_id.to_string()).collect();
-    let known = next::read(&core.recording, &ids).await?;
-    let row = |(item, id): (&&Recorded, &String)| {
-        let seen = known.seen.get(id)?;
-        let delivery = next::as_delivery(seen, "");
-        let unchanged = Step { delivery, reason: None, closed: None, next: Next::Stop(Stop::StaleClaim) };
-        let is_pending = delivery.state.holds_successors();
-        let row = next::step_row(seen, &unchanged, None, vec![logged(item)]);
-        is_pending.then_some(StepRow { keeps_in_flight: true, ..row })
-    };
-    let rows: Vec<StepRow> = items.iter().zip(&ids).filter_map(row).collect();
-    if !rows.is_empty() {
-        store::ledger::write_steps(&core.recording, rows).await?;
+/// A 2xx that was not written is of before a resend, and changes nothing any more; but it may be of an attempt that is not
+/// on the log. Or there is no such delivery. Each comes with its place among the answers.
+async fn log_old_news(core: &Core, items: &[(usize, &Recorded)]) -> Result<Vec<(usize, Answer)>, store::Error> {
+    if items.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(())
+    let ids: Vec<String> = items.iter().map(|(_, item)| item.delivery_id.to_string()).collect();
+    let seen: HashMap<String, Seen> = store::ledger::deliveries(&core.recording, &ids)
+        .await?
+        .into_iter()
+        .map(|seen| (seen.delivery_id.clone(), seen))
+        .collect();
+    let row = |item: &Recorded, seen: &Seen| {
+        let before = next::as_delivery(seen, "");
+        let schedule = Schedule::default();
+        let step = ledger::record(before, item.claim, item.attempt, &item.outcome, &schedule, 0.0);
+        let row = next::step_row(seen, &step, None, vec![logged(item)]);
+        (step.next == Next::Stop(Stop::StaleClaim)).then_some(StepRow { keeps_in_flight: true, ..row })
+    };
+    let rows: Vec<StepRow> = items.iter().zip(&ids).filter_map(|((_, item), id)| row(item, seen.get(id)?)).collect();
+    let written: HashSet<String> = match rows.is_empty() {
+        true => HashSet::new(),
+        false => store::ledger::write_steps(&core.recording, rows).await?.into_iter().collect(),
+    };
+    let answer = |id: &String| match (seen.contains_key(id), written.contains(id)) {
+        (false, _) => Answer::stop(Stop::Unknown),
+        (true, true) => Answer::stop(Stop::StaleClaim),
+        // It has changed since: the 2xx is sent again.
+        (true, false) => Answer::Failed,
+    };
+    Ok(items.iter().zip(&ids).map(|((index, _), id)| (*index, answer(id))).collect())
 }
 
 /// The row of a 2xx.

@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use domain::ids::EventId;
 use domain::ledger::{Order, Stop};
 use domain::outcome::Outcome;
+use domain::protocol::Answer;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::answers::{attempt, attempts, is_about, later, stop, successors};
 use crate::lab::{Job, Lab, Wants};
-use crate::service::{DELIVERED, FAILED};
+use crate::service::{DELIVERED, FAILED, result};
 
 const EXHAUSTED: &[&str] = &["exhausted", "parked"];
 
@@ -103,7 +104,13 @@ async fn what_was_delivered_is_delivered_again_though_its_resend_fails(pool: PgP
     let second = attempt(lab.service.next(first.delivery_id, 2, "inv_2").await);
     stop(lab.service.record(&first, DELIVERED).await);
     assert_eq!(lab.delivery(event_id).await.owner.as_deref(), Some("inv_2"), "the attempt goes on");
-    stop(lab.service.record(&second, FAILED).await);
+    // Both in one batch: the new result must not go with the old one.
+    let both = [result(&first, DELIVERED), result(&second, FAILED)];
+    let answers = lab.service.record_all(&both).await;
+    assert!(answers.iter().any(|answer| matches!(answer, Answer::Stop { why: Stop::StaleClaim, .. })), "{answers:?}");
+    if answers.iter().any(|answer| matches!(answer, Answer::Failed)) {
+        stop(lab.service.record(&second, FAILED).await);
+    }
     let row = lab.delivery(event_id).await;
     assert_eq!((row.state.as_str(), row.reason, row.attempts), ("delivered", None, 2));
     let outcomes: Vec<String> = lab.log(first.delivery_id).await.into_iter().map(|one| one.outcome).collect();
@@ -132,7 +139,7 @@ async fn a_2xx_of_before_the_resend_that_was_never_recorded_is_logged(pool: PgPo
     stop(lab.service.record(&second, DELIVERED).await);
     lab.job(&endpoint, Job::Resend).await;
     lab.service.finish_jobs().await;
-    assert_eq!(stop(lab.service.record(&first, DELIVERED).await), Stop::Unknown);
+    assert_eq!(stop(lab.service.record(&first, DELIVERED).await), Stop::StaleClaim);
     assert_eq!(lab.delivery(event_id).await.state, "pending", "it was known to be accepted");
     let outcomes: Vec<(i32, String)> =
         lab.log(first.delivery_id).await.into_iter().map(|one| (one.number, one.outcome)).collect();

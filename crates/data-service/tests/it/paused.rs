@@ -1,5 +1,6 @@
 //! A paused endpoint gets nothing, and what becomes of its events is chosen when it is enabled again.
 
+use domain::ledger::Order;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::answers::{attempt, later, waits};
@@ -106,6 +107,32 @@ async fn what_is_declined_stays_parked_until_somebody_has_it_resent(pool: PgPool
     let again = attempt(lab.service.next(sent[0].delivery_id, sent[0].claim, "inv_9").await);
     lab.service.record(&again, DELIVERED).await;
     assert_eq!(lab.count("select count(*) from deliveries where state = 'delivered'").await, 1);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn where_the_latest_only_is_wanted_the_latest_of_what_was_parked_is_sent(
+    pool: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let lab = Lab::start(pool, connect).await;
+    let merchant = lab.merchant().await;
+    let endpoint = lab.endpoint(&merchant, Wants { order: Order::LatestOnly, ..Wants::default() }).await;
+    lab.execute(PAUSE).await;
+    let payment = lab.payment(&merchant).await;
+    let later_one = lab.change(&payment, "processing").await;
+    for event_id in [payment.event_id, later_one] {
+        assert!(waits(lab.service.open(event_id, "inv_1").await).is_empty());
+        assert_eq!(lab.delivery(event_id).await.state, "parked");
+    }
+    let job = lab.job(&endpoint, Job::Enable("all")).await;
+    lab.execute(ENABLE).await;
+    let sent = lab.service.finish_jobs().await;
+    assert_eq!((sent.len(), lab.progress(&job).await), (1, ("done".to_owned(), Some(2), 2, 0)));
+    assert_eq!(lab.delivery(payment.event_id).await.state, "superseded");
+    let last = attempt(lab.service.next(sent[0].delivery_id, sent[0].claim, "inv_2").await);
+    lab.service.record(&last, DELIVERED).await;
+    assert_eq!(lab.delivery(later_one).await.state, "delivered");
+    assert_eq!(lab.count("select count(*) from lines").await, 0);
 }
 
 #[sqlx::test(migrations = "../../migrations")]

@@ -42,6 +42,9 @@ async fn an_endpoint_is_paused_and_enabled_with_a_choice(pool: PgPoolOptions, co
     assert_eq!((&anew.body["job"]["parked"], &anew.body["job"]["made_by"]), (&json!("all"), &json!(MERCHANT)));
     let states: Vec<Value> = lab.all("/jobs").await.iter().map(|job| job["state"].clone()).collect();
     assert_eq!(states, ["running", "cancelled"]);
+    lab.post(&path("pause"), json!(null)).await;
+    lab.patch(&format!("/endpoints/{ENDPOINT}"), json!({"state": "enabled"})).await;
+    assert_eq!(lab.all("/jobs").await[0]["state"], "cancelled", "with PATCH the sweep sends all of it");
     let wrong = [
         lab.post(&path("enable"), json!({"parked": "some"})).await.shown(),
         lab.post(&path("enable"), json!({"choice": "all"})).await.shown(),
