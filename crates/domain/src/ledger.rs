@@ -462,8 +462,11 @@ pub fn resend(delivery: Delivery) -> Option<Delivery> {
 
 /// The endpoint is enabled again, and what was parked is not wanted: it stays parked, for a reason that does not go.
 /// None if it is not parked.
+///
+/// The claim is raised, so that whoever was about to resume it, as it was before, can't any more.
 #[must_use]
 pub fn decline(delivery: Delivery) -> Option<Step> {
+    let delivery = Delivery { claim: delivery.claim + 1, ..delivery };
     (delivery.state == State::Parked).then_some(Step::end(delivery, State::Parked, Some(Reason::Declined)))
 }
 

@@ -133,7 +133,8 @@ pub async fn resume(core: &Core, delivery_id: &str) -> Result<Option<Later>, Err
     let mut connection = core.recording.take().await?;
     let mut transaction = begin(&mut connection).await?;
     let Some(mut turn) = Turn::of(&mut transaction, delivery_id).await? else { return Ok(None) };
-    let Some(delivery) = ledger::resume(next::as_delivery(&turn.seen, "")) else { return Ok(None) };
+    let parked = (!turn.seen.declined).then(|| next::as_delivery(&turn.seen, ""));
+    let Some(delivery) = parked.and_then(ledger::resume) else { return Ok(None) };
     let endpoint = turn.endpoint(&mut transaction).await?;
     let is_late = endpoint.order == Order::LatestOnly
         && store::ledger::is_followed(&mut transaction, &turn.line, turn.version()).await?;

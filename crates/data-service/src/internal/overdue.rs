@@ -131,6 +131,8 @@ async fn raise_claims(
     let seen = store::ledger::deliveries(&core.recording, ids).await?;
     let rows: Vec<_> = seen
         .iter()
+        // It may have been declined since it was found.
+        .filter(|seen| !seen.declined)
         .filter_map(|seen| {
             let delivery = transition(next::as_delivery(seen, ""))?;
             let step = Step { delivery, reason: None, closed: None, next: Next::Wait(Duration::ZERO) };

@@ -36,6 +36,8 @@ pub struct Seen {
     pub schedule_from: i32,
     /// Whether it was delivered before it was last resent.
     pub accepted: bool,
+    /// Whether it is parked because somebody has declined it.
+    pub declined: bool,
 }
 
 /// Whether a write happens only if the delivery is still as it was read.
@@ -148,7 +150,7 @@ pub async fn deliveries_on(connection: &mut PgConnection, delivery_ids: &[String
             (extract(epoch from due_at - clock_timestamp()) * 1000)::bigint as "due_in_ms!",
             (extract(epoch from lease_until - clock_timestamp()) * 1000)::bigint as "lease_left_ms?",
             object_id as "object_id?", object_version as "object_version?", schedule_from as "schedule_from!",
-            accepted_at is not null as "accepted!"
+            accepted_at is not null as "accepted!", reason is not distinct from 'declined' as "declined!"
         from deliveries
         where delivery_id = any($1) and delivery_id >= $2 and delivery_id <= $3
         "#,
@@ -175,6 +177,7 @@ pub async fn deliveries_on(connection: &mut PgConnection, delivery_ids: &[String
                 in_line: row.object_id.zip(row.object_version),
                 schedule_from: row.schedule_from,
                 accepted: row.accepted,
+                declined: row.declined,
             })
         })
         .collect()
