@@ -164,6 +164,7 @@ pub fn router(app: App, consumer: Token, portal: Token) -> Router {
         .route("/internal/record", post(internal::record::post))
         .route("/internal/parked-records", post(internal::parked_records::post))
         .route("/internal/overdue", post(internal::overdue::post))
+        .route("/internal/jobs", post(internal::jobs::post))
         .layer(from_fn_with_state(consumer, require_token))
         .layer(axum::extract::DefaultBodyLimit::max(internal::MOST_BODY_BYTES));
     let for_portal = Router::new()

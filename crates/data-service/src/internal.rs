@@ -9,6 +9,7 @@ pub mod endpoints;
 mod first_time;
 mod gates;
 mod handed_out;
+pub mod jobs;
 pub mod next;
 pub mod open;
 mod order;

@@ -81,6 +81,8 @@ ids! {
     AttemptId = "att_";
     /// A signing secret of an endpoint.
     SecretId = "sec_";
+    /// A job: something that was asked for of many deliveries.
+    JobId = "job_";
     /// A record that named no event and was parked.
     ParkedId = "prk_";
 }

@@ -1,7 +1,8 @@
 //! The transitions of a delivery, as pure functions. The SQL stores what they answer; a model explores them.
 //!
 //! Invariant: an unfinished delivery is pending with a due time, or held behind an unfinished predecessor, or parked
-//! with a reason. Invariant: once a 2xx is recorded, the delivery is delivered for ever.
+//! with a reason. Invariant: once a 2xx is recorded, the delivery is delivered for ever; only somebody who has it resent
+//! makes it unfinished once more, and however that ends, it is delivered again.
 
 use std::time::Duration;
 
@@ -110,6 +111,10 @@ impl Order {
 pub enum Reason {
     /// Parked: the endpoint is disabled.
     EndpointDisabled,
+    /// Parked: the endpoint is paused.
+    EndpointPaused,
+    /// Parked: when the endpoint was enabled again, it was chosen not to send it. Only a resend moves it.
+    Declined,
     /// Parked: the endpoint has no secret that can be opened.
     NoSecret,
     /// Exhausted: every attempt of the schedule failed.
@@ -124,6 +129,8 @@ impl Reason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::EndpointDisabled => "endpoint_disabled",
+            Self::EndpointPaused => "endpoint_paused",
+            Self::Declined => "declined",
             Self::NoSecret => "no_secret",
             Self::ScheduleUsedUp => "schedule_used_up",
             Self::AbortedByReceiver => "aborted_by_receiver",
@@ -153,6 +160,10 @@ pub struct Delivery {
     pub unknowns: u32,
     /// The attempt under way, if there is one.
     pub in_flight: Option<InFlight>,
+    /// How many attempts it had when it was last resent: the schedule counts from there.
+    pub schedule_from: u32,
+    /// Whether a 2xx was recorded before it was last resent.
+    pub accepted: bool,
 }
 
 impl Delivery {
@@ -171,6 +182,59 @@ impl Delivery {
             attempts: 1,
             unknowns: 0,
             in_flight: Some(InFlight { own: true, lease_left: lease }),
+            schedule_from: 0,
+            accepted: false,
+        }
+    }
+
+    /// Where it ends or stops in `state`: what was accepted once is delivered, whatever became of its resend.
+    const fn stopped_in(self, state: State) -> Self {
+        let state = match state {
+            State::Pending | State::Held => state,
+            State::Delivered | State::Parked | State::Exhausted | State::Superseded if self.accepted => {
+                State::Delivered
+            }
+            State::Delivered | State::Parked | State::Exhausted | State::Superseded => state,
+        };
+        Self { state, in_flight: None, ..self }
+    }
+}
+
+/// Whether something is sent to an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EndpointState {
+    /// It is.
+    Enabled,
+    /// Not now: somebody holds it back for a while.
+    Paused,
+    /// Not until somebody enables it.
+    Disabled,
+}
+
+impl EndpointState {
+    /// The word for it in SQL and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enabled => "enabled",
+            Self::Paused => "paused",
+            Self::Disabled => "disabled",
+        }
+    }
+
+    /// The state of that word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Enabled, Self::Paused, Self::Disabled].into_iter().find(|state| state.as_str() == word)
+    }
+
+    /// Why a delivery is parked there; none if it is not.
+    #[must_use]
+    pub const fn parks(self) -> Option<Reason> {
+        match self {
+            Self::Enabled => None,
+            Self::Paused => Some(Reason::EndpointPaused),
+            Self::Disabled => Some(Reason::EndpointDisabled),
         }
     }
 }
@@ -178,8 +242,8 @@ impl Delivery {
 /// The endpoint as the transitions see it.
 #[derive(Debug, Clone, Copy)]
 pub struct Endpoint<'a> {
-    /// Nothing is sent to a disabled one.
-    pub enabled: bool,
+    /// Something is sent to an enabled one alone.
+    pub state: EndpointState,
     /// Whether a request to it can be signed.
     pub has_secret: bool,
     /// When its failed deliveries are tried again.
@@ -230,9 +294,12 @@ impl Step {
         Self { delivery, reason: None, closed: None, next: Next::Stop(why) }
     }
 
-    const fn end(mut delivery: Delivery, state: State, reason: Option<Reason>) -> Self {
-        delivery.state = state;
-        delivery.in_flight = None;
+    const fn end(delivery: Delivery, state: State, reason: Option<Reason>) -> Self {
+        let delivery = delivery.stopped_in(state);
+        let reason = match delivery.state {
+            State::Parked | State::Exhausted => reason,
+            State::Pending | State::Held | State::Delivered | State::Superseded => None,
+        };
         Self { delivery, reason, closed: None, next: Next::Stop(Stop::Ended) }
     }
 
@@ -318,7 +385,7 @@ pub fn next_in_order(
 #[must_use]
 pub fn supersede(delivery: Delivery) -> Option<Delivery> {
     let waits = delivery.state.holds_successors() && delivery.in_flight.is_none();
-    waits.then_some(Delivery { state: State::Superseded, ..delivery })
+    waits.then_some(delivery.stopped_in(State::Superseded))
 }
 
 /// Where the latest only is wanted, and a later one of the object is there: `step` would have had the delivery attempted,
@@ -355,7 +422,9 @@ pub fn record(
     schedule: &Schedule,
     jitter: f64,
 ) -> Step {
-    if let Outcome::Delivered { .. } = outcome {
+    // Told once more of a 2xx that is kept already, nobody's resend ends.
+    let is_old_news = delivery.accepted && delivery.claim > claim && delivery.state.holds_successors();
+    if matches!(outcome, Outcome::Delivered { .. }) && !is_old_news {
         return Step::end(delivery, State::Delivered, None);
     }
     if delivery.state != State::Pending {
@@ -387,6 +456,43 @@ pub fn take_over(delivery: Delivery) -> Option<Delivery> {
         State::Pending => Some(Delivery { claim: delivery.claim + 1, in_flight, ..delivery }),
         State::Held | State::Delivered | State::Parked | State::Exhausted | State::Superseded => None,
     }
+}
+
+/// Somebody wants it sent once more: under a new claim, at once, and from the beginning of the schedule. None if it is
+/// still to be sent anyway. Whether its endpoint takes anything is for the caller to see.
+///
+/// A delivered one is unfinished meanwhile, and delivered again however that ends.
+#[must_use]
+pub fn resend(delivery: Delivery) -> Option<Delivery> {
+    match delivery.state {
+        State::Delivered | State::Parked | State::Exhausted | State::Superseded => Some(Delivery {
+            state: State::Pending,
+            claim: delivery.claim + 1,
+            unknowns: 0,
+            in_flight: None,
+            schedule_from: delivery.attempts,
+            accepted: delivery.accepted || delivery.state == State::Delivered,
+            ..delivery
+        }),
+        State::Pending | State::Held => None,
+    }
+}
+
+/// The endpoint is enabled again, and what was parked is not wanted: it stays parked, for a reason that does not go.
+/// None if it is not parked.
+///
+/// The claim is raised, so that whoever was about to resume it, as it was before, can't any more.
+#[must_use]
+pub fn decline(delivery: Delivery) -> Option<Step> {
+    let delivery = Delivery { claim: delivery.claim + 1, ..delivery };
+    (delivery.state == State::Parked).then_some(Step::end(delivery, State::Parked, Some(Reason::Declined)))
+}
+
+/// The endpoint is enabled again, and of what was parked the latest of each object is wanted: this is none of them. None
+/// if it is not parked.
+#[must_use]
+pub fn replace(delivery: Delivery) -> Option<Step> {
+    (delivery.state == State::Parked).then_some(Step::end(delivery, State::Superseded, None))
 }
 
 /// The reason for which it was parked is gone. None if it is not parked.
@@ -428,8 +534,8 @@ const fn hold(delivery: Delivery, closed: Option<u32>) -> Step {
 
 fn begin(delivery: Delivery, closed: Option<u32>, endpoint: Endpoint<'_>) -> Step {
     let park = |reason| Step { closed, ..Step::end(delivery, State::Parked, Some(reason)) };
-    if !endpoint.enabled {
-        return park(Reason::EndpointDisabled);
+    if let Some(reason) = endpoint.state.parks() {
+        return park(reason);
     }
     if !endpoint.has_secret {
         return park(Reason::NoSecret);
@@ -441,7 +547,7 @@ fn begin(delivery: Delivery, closed: Option<u32>, endpoint: Endpoint<'_>) -> Ste
 }
 
 fn again(delivery: Delivery, at_least: Option<Duration>, schedule: &Schedule, jitter: f64) -> Step {
-    match schedule.wait_after(delivery.attempts, jitter) {
+    match schedule.wait_after(delivery.attempts.saturating_sub(delivery.schedule_from), jitter) {
         None => Step::end(delivery, State::Exhausted, Some(Reason::ScheduleUsedUp)),
         Some(wait) => {
             let wait = wait.max(at_least.unwrap_or_default()).max(SHORTEST_WAIT);
@@ -464,7 +570,13 @@ mod tests {
 
     fn ask(delivery: Delivery, claim: u32, due_in: Duration) -> Step {
         let schedule = schedule();
-        next(delivery, claim, due_in, Endpoint { enabled: true, has_secret: true, schedule: &schedule }, 0.5)
+        next(
+            delivery,
+            claim,
+            due_in,
+            Endpoint { state: EndpointState::Enabled, has_secret: true, schedule: &schedule },
+            0.5,
+        )
     }
 
     #[test]
@@ -522,12 +634,64 @@ mod tests {
     #[test]
     fn a_disabled_endpoint_parks_and_resuming_raises_the_claim() {
         let schedule = schedule();
-        let endpoint = Endpoint { enabled: false, has_secret: true, schedule: &schedule };
+        let endpoint = Endpoint { state: EndpointState::Disabled, has_secret: true, schedule: &schedule };
         let waiting = Delivery { in_flight: None, ..Delivery::begun(LEASE) };
         let step = next(waiting, 1, Duration::ZERO, endpoint, 0.5);
         assert_eq!((step.delivery.state, step.reason), (State::Parked, Some(Reason::EndpointDisabled)));
         let resumed = resume(step.delivery).unwrap();
         assert_eq!((resumed.state, resumed.claim), (State::Pending, 2));
+    }
+
+    #[test]
+    fn a_paused_endpoint_parks_for_another_reason_and_what_is_declined_stays_parked() {
+        let schedule = schedule();
+        let endpoint = Endpoint { state: EndpointState::Paused, has_secret: true, schedule: &schedule };
+        let parked = open(&[], endpoint, LEASE);
+        assert_eq!((parked.delivery.state, parked.reason), (State::Parked, Some(Reason::EndpointPaused)));
+        let declined = decline(parked.delivery).unwrap();
+        assert_eq!((declined.delivery.state, declined.reason), (State::Parked, Some(Reason::Declined)));
+        assert_eq!(replace(parked.delivery).unwrap().delivery.state, State::Superseded);
+        let begun = Delivery::begun(LEASE);
+        assert_eq!((decline(begun), replace(begun)), (None, None));
+    }
+
+    #[test]
+    fn a_resend_begins_the_schedule_anew_under_a_new_claim() {
+        let used_up =
+            Delivery { state: State::Exhausted, attempts: 3, unknowns: 1, in_flight: None, ..Delivery::begun(LEASE) };
+        let mut resent = resend(used_up).unwrap();
+        assert_eq!((resent.state, resent.claim, resent.attempts, resent.unknowns), (State::Pending, 2, 3, 0));
+        for wait in [Some(5), Some(300), None] {
+            let begun = ask(resent, 2, Duration::ZERO);
+            let step = record(begun.delivery, 2, begun.delivery.attempts, &FAILED, &schedule(), 0.5);
+            match wait {
+                Some(seconds) => assert_eq!(step.next, Next::Wait(Duration::from_secs(seconds))),
+                None => assert_eq!((step.delivery.state, step.delivery.attempts), (State::Exhausted, 6)),
+            }
+            resent = step.delivery;
+        }
+        for state in [State::Pending, State::Held] {
+            assert_eq!(resend(Delivery { state, ..used_up }), None);
+        }
+    }
+
+    #[test]
+    fn what_was_accepted_is_delivered_again_whatever_becomes_of_its_resend() {
+        let delivered = Delivery { state: State::Delivered, in_flight: None, ..Delivery::begun(LEASE) };
+        let resent = resend(delivered).unwrap();
+        assert_eq!((resent.state, resent.accepted), (State::Pending, true));
+        let aborted = record(ask(resent, 2, Duration::ZERO).delivery, 2, 2, &Outcome::Aborted, &schedule(), 0.5);
+        assert_eq!((aborted.delivery.state, aborted.reason), (State::Delivered, None));
+        assert_eq!(supersede(resent).map(|delivery| delivery.state), Some(State::Delivered));
+        let schedule = schedule();
+        let endpoint = Endpoint { state: EndpointState::Paused, has_secret: true, schedule: &schedule };
+        let stopped = next(resent, 2, Duration::ZERO, endpoint, 0.5);
+        assert_eq!((stopped.delivery.state, stopped.reason), (State::Delivered, None));
+        // The old 2xx, told again since its answer was lost, does not end the resend; that of the resend does.
+        let accepted = Outcome::Delivered { disable: false };
+        let old = record(resent, 1, 1, &accepted, &schedule, 0.5);
+        assert_eq!((old.delivery, old.next), (resent, Next::Stop(Stop::StaleClaim)));
+        assert_eq!(record(resent, 2, 2, &accepted, &schedule, 0.5).delivery.state, State::Delivered);
     }
 
     #[test]
@@ -590,17 +754,17 @@ mod tests {
     #[test]
     fn a_delivery_is_held_behind_an_unfinished_one_when_it_is_made_and_when_it_asks() {
         let schedule = schedule();
-        let endpoint = |enabled| Endpoint { enabled, has_secret: true, schedule: &schedule };
+        let endpoint = |state| Endpoint { state, has_secret: true, schedule: &schedule };
         let begun = Delivery::begun(LEASE);
-        assert_eq!(open(&[], endpoint(true), LEASE).delivery, begun);
-        let held = open(&[begun], endpoint(true), LEASE);
+        assert_eq!(open(&[], endpoint(EndpointState::Enabled), LEASE).delivery, begun);
+        let held = open(&[begun], endpoint(EndpointState::Enabled), LEASE);
         assert_eq!((held.delivery.state, held.delivery.attempts), (State::Held, 0));
-        assert_eq!(open(&[begun], endpoint(false), LEASE).reason, Some(Reason::EndpointDisabled));
+        assert_eq!(open(&[begun], endpoint(EndpointState::Disabled), LEASE).reason, Some(Reason::EndpointDisabled));
 
-        let step = next_in_order(&[begun], begun, 1, Duration::ZERO, endpoint(true), 0.5);
+        let step = next_in_order(&[begun], begun, 1, Duration::ZERO, endpoint(EndpointState::Enabled), 0.5);
         assert_eq!((step.delivery.state, step.delivery.attempts, step.closed), (State::Held, 1, Some(1)));
         let ended = Delivery { state: State::Parked, in_flight: None, ..begun };
-        let step = next_in_order(&[ended], begun, 1, Duration::ZERO, endpoint(true), 0.5);
+        let step = next_in_order(&[ended], begun, 1, Duration::ZERO, endpoint(EndpointState::Enabled), 0.5);
         assert_eq!(step.next, Next::Attempt { number: 2 });
     }
 }

@@ -5,6 +5,7 @@
 pub mod event;
 pub mod gate;
 pub mod ids;
+pub mod job;
 pub mod ledger;
 pub mod message;
 pub mod money;

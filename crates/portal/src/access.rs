@@ -1,5 +1,7 @@
 //! Who asks: the operator, who sees everything, or a merchant, for whom only its own things exist.
 
+use std::fmt;
+
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
@@ -49,6 +51,16 @@ impl Access {
             (Self::Merchant(own), None) => Ok(Some(own)),
             (_, Some(wanted)) if !self.sees(wanted) => Err(Error::UnknownMerchant(wanted)),
             (_, wanted) => Ok(wanted),
+        }
+    }
+}
+
+/// Who asks, as it is recorded.
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operator => f.write_str("operator"),
+            Self::Merchant(merchant_id) => merchant_id.fmt(f),
         }
     }
 }

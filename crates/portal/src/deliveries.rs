@@ -1,6 +1,7 @@
 //! `GET /deliveries` and `GET /deliveries/{delivery_id}`.
 
 pub(crate) mod attempts;
+pub(crate) mod resend;
 
 use axum::Json;
 use axum::extract::State;
@@ -121,6 +122,9 @@ pub(crate) struct Delivery {
     /// When it was delivered, exhausted or superseded.
     #[schema(value_type = Option<String>, format = DateTime)]
     ended_at: Option<Timestamp>,
+    /// When it was delivered before it was resent: then it is delivered again, whatever comes of that.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    accepted_at: Option<Timestamp>,
 }
 
 /// Lists deliveries.
@@ -199,5 +203,6 @@ pub(crate) fn shown(delivery: store::deliveries::Delivery) -> Delivery {
         attempting_since: delivery.begun_at.map(Timestamp::from),
         next_attempt_at: waits.then(|| delivery.due_at.into()),
         ended_at: delivery.ended_at.map(Timestamp::from),
+        accepted_at: delivery.accepted_at.map(Timestamp::from),
     }
 }

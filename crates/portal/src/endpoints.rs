@@ -1,7 +1,10 @@
 //! `GET`, `PATCH` and `DELETE /endpoints/{endpoint_id}`, and how an endpoint is shown.
 
+pub(crate) mod enable;
 pub(crate) mod headers;
 pub(crate) mod health;
+pub(crate) mod pause;
+pub(crate) mod recover;
 pub(crate) mod secret;
 pub(crate) mod settings;
 pub(crate) mod test;
@@ -14,12 +17,13 @@ use axum::http::StatusCode;
 use chassis::JsonObject;
 use chassis::params::PathParam;
 use domain::ids::{EndpointId, MerchantId};
-use domain::ledger::Order;
+use domain::ledger::{EndpointState, Order};
 use domain::signature::Version;
 use domain::time::Timestamp;
 use domain::webhook::Payload;
 use serde::{Deserialize, Deserializer, Serialize};
 use store::endpoints::{Headers, change_endpoint, delete_endpoint, find_endpoint};
+use store::jobs::cancel_enabling;
 use utoipa::ToSchema;
 
 use crate::Portal;
@@ -55,7 +59,7 @@ pub(crate) struct Endpoint {
     rate_limit: Option<i32>,
     /// Sent with each webhook; the values of some are shown as `***`.
     headers: BTreeMap<String, String>,
-    /// `enabled` or `disabled`.
+    /// `enabled`, `paused` or `disabled`.
     state: String,
     disabled_reason: Option<String>,
     #[schema(value_type = String, format = DateTime)]
@@ -151,7 +155,8 @@ pub(crate) struct KeyShape {
     public_key: Option<String>,
 }
 
-/// The state that an endpoint is to have.
+/// The state that an endpoint is to have. With `enabled`, all that was parked is sent; whoever wants less of it enables the
+/// endpoint by `POST /endpoints/{endpoint_id}/enable`.
 #[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum NewState {
@@ -218,12 +223,10 @@ pub(crate) async fn change(
     JsonObject(change): JsonObject<Change>,
 ) -> Result<Json<Endpoint>, Error> {
     let before = find(&portal, access, endpoint_id).await?;
-    if change.state.is_some()
-        && access != Access::Operator
-        && before.disabled_reason.as_deref() == Some(DISABLED_BY_OPERATOR)
-    {
-        return Err(Error::DisabledByOperator);
+    if change.state.is_some() {
+        refuse_if_operator_s(access, &before)?;
     }
+    let enables = matches!(change.state, Some(NewState::Enabled)) && before.state != EndpointState::Enabled.as_str();
     let url = change.url.map(|url| url.allowed(&portal.egress)).transpose()?;
     let headers = match change.headers.is_empty() {
         true => None,
@@ -250,6 +253,10 @@ pub(crate) async fn change(
         headers,
         disabled_reason: change.state.map(|state| state.disabled_reason(access)),
     };
+    if enables {
+        // All that is parked is sent now, whatever was chosen before.
+        cancel_enabling(&portal.pool, endpoint_id).await?;
+    }
     let changed = change_endpoint(&portal.pool, endpoint_id, change).await?.ok_or(if changes_headers {
         Error::ChangedMeanwhile(endpoint_id)
     } else {
@@ -296,6 +303,24 @@ pub(crate) async fn changed_headers(
 async fn find(portal: &Portal, access: Access, endpoint_id: EndpointId) -> Result<store::endpoints::Endpoint, Error> {
     let found = find_endpoint(&portal.pool, endpoint_id).await?;
     found.filter(|endpoint| access.sees(endpoint.merchant_id)).ok_or(Error::UnknownEndpoint(endpoint_id))
+}
+
+/// What the operator has disabled, nobody else enables, and nobody else pauses in order to enable it then.
+fn refuse_if_operator_s(access: Access, endpoint: &store::endpoints::Endpoint) -> Result<(), Error> {
+    match access {
+        Access::Merchant(_) if endpoint.disabled_reason.as_deref() == Some(DISABLED_BY_OPERATOR) => {
+            Err(Error::DisabledByOperator)
+        }
+        Access::Merchant(_) | Access::Operator => Ok(()),
+    }
+}
+
+/// Nothing is resent to an endpoint that takes nothing: it would be parked again.
+pub(crate) fn refuse_unless_enabled(endpoint: &store::endpoints::Endpoint) -> Result<(), Error> {
+    match endpoint.state == EndpointState::Enabled.as_str() {
+        true => Ok(()),
+        false => Err(Error::EndpointNotEnabled { endpoint_id: endpoint.endpoint_id, state: endpoint.state.clone() }),
+    }
 }
 
 /// A member that is there; whether it may be null is for its type to say.

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use chassis::Problem;
 use chassis::egress::Refused;
 use chassis::error_chain::Chain;
-use domain::ids::{DeliveryId, EndpointId, EventId, MerchantId};
+use domain::ids::{DeliveryId, EndpointId, EventId, JobId, MerchantId, NotAnId};
 use domain::schedule::NotASchedule;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -29,8 +29,6 @@ pub(crate) enum Error {
     ChangedMeanwhile(EndpointId),
     #[error("the operator has disabled the endpoint; ask there")]
     DisabledByOperator,
-    #[error("endpoint {0} is not enabled, so nothing is sent to it; enable it first")]
-    NotEnabled(EndpointId),
     #[error("the idempotency key was used for another request")]
     KeyReused,
     #[error("a merchant of this id exists: {0}")]
@@ -43,6 +41,18 @@ pub(crate) enum Error {
     UnknownEvent(EventId),
     #[error("there is no delivery {0}")]
     UnknownDelivery(DeliveryId),
+    #[error("there is no job {0}")]
+    UnknownJob(JobId),
+    #[error(
+        "delivery {delivery_id} is {state}: it is still to be sent anyway; only what has ended, or is parked, is resent"
+    )]
+    NotEnded { delivery_id: DeliveryId, state: String },
+    #[error("endpoint {endpoint_id} is {state}: nothing is sent to it; enable it first")]
+    EndpointNotEnabled { endpoint_id: EndpointId, state: String },
+    #[error("endpoint {0} is deleted: nothing is sent to it any more")]
+    EndpointDeleted(EndpointId),
+    #[error("a stored id can't be read")]
+    StoredId(#[source] NotAnId),
     #[error("there is no payment, event or delivery {0}")]
     UnknownId(String),
     #[error(transparent)]
@@ -92,6 +102,8 @@ pub(crate) enum Code {
     IdempotencyKeyReuse,
     /// 409: the operator has disabled the endpoint, and a merchant can't undo that.
     DisabledByOperator,
+    /// 409: the delivery is still to be sent anyway.
+    NotEnded,
     /// 409: nothing is sent to the endpoint; enable it first.
     EndpointNotEnabled,
     /// 409: as many secrets sign as may; wait until one expires.
@@ -118,6 +130,7 @@ impl Code {
             Self::MerchantExists => "merchant_exists",
             Self::IdempotencyKeyReuse => chassis::idempotency::REUSE,
             Self::DisabledByOperator => "disabled_by_operator",
+            Self::NotEnded => "not_ended",
             Self::EndpointNotEnabled => "endpoint_not_enabled",
             Self::TooManySecrets => "too_many_secrets",
             Self::Unavailable => "unavailable",
@@ -138,18 +151,24 @@ impl From<&Error> for Problem {
             Error::MerchantIdTaken(_) => {
                 Self { field: Some("merchant_id".to_owned()), ..of(StatusCode::CONFLICT, Code::MerchantExists) }
             }
-            Error::NotEnabled(_) => of(StatusCode::CONFLICT, Code::EndpointNotEnabled),
+            Error::NotEnded { .. } => of(StatusCode::CONFLICT, Code::NotEnded),
+            Error::EndpointNotEnabled { .. } | Error::EndpointDeleted(_) => {
+                of(StatusCode::CONFLICT, Code::EndpointNotEnabled)
+            }
             Error::DisabledByOperator => of(StatusCode::CONFLICT, Code::DisabledByOperator),
             Error::UnknownMerchant(_)
             | Error::UnknownEndpoint(_)
             | Error::UnknownEvent(_)
             | Error::UnknownDelivery(_)
+            | Error::UnknownJob(_)
             | Error::UnknownId(_) => Self::not_found(error.to_string()),
             Error::Url(refused) => Self::field("url", refused.to_string()),
             Error::Window { field, detail } => Self::field(field, *detail),
-            Error::StoredSchedule(..) | Error::Store(_) | Error::DataService(_) | Error::Passed(_) => {
-                Self::unavailable()
-            }
+            Error::StoredSchedule(..)
+            | Error::StoredId(_)
+            | Error::Store(_)
+            | Error::DataService(_)
+            | Error::Passed(_) => Self::unavailable(),
         }
     }
 }

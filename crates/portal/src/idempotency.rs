@@ -51,6 +51,16 @@ impl Once {
         }
     }
 
+    /// The answer to what is done already, and would do nothing if it were done again; kept for the key if there is one.
+    pub(crate) async fn keep(
+        self,
+        portal: &Portal,
+        status: StatusCode,
+        body: &impl Serialize,
+    ) -> Result<Answer, Error> {
+        self.prepare(portal, status, body).await?.keep(portal).await
+    }
+
     /// The answer, ready to be kept together with what it answers for.
     pub(crate) async fn prepare(
         self,
@@ -80,6 +90,15 @@ impl Prepared {
         let status = i16::try_from(self.answer.status.as_u16()).unwrap_or(500);
         let (keyed, response) = self.kept.as_ref()?;
         Some(Kept { key: &keyed.key, fingerprint: &keyed.fingerprint, status, response })
+    }
+
+    /// The answer, kept for itself.
+    pub(crate) async fn keep(self, portal: &Portal) -> Result<Answer, Error> {
+        let stored = match self.kept() {
+            Some(kept) => store::idempotency::keep(&portal.pool, &kept).await,
+            None => Ok(()),
+        };
+        self.stored(portal, stored).await
     }
 
     /// What became of storing: the answer, or the one that another request with the same key got meanwhile.

@@ -14,6 +14,7 @@ mod events;
 mod flags;
 mod hops;
 mod idempotency;
+mod jobs;
 mod merchant_token;
 mod merchants;
 mod openapi;
@@ -70,6 +71,9 @@ pub fn router(portal: Portal, operator: Token) -> axum::Router {
         .routes(routes!(merchants::endpoints::list, merchants::endpoints::create))
         .routes(routes!(endpoints::read, endpoints::change, endpoints::delete))
         .routes(routes!(endpoints::health::read))
+        .routes(routes!(endpoints::enable::post))
+        .routes(routes!(endpoints::pause::post))
+        .routes(routes!(endpoints::recover::post))
         .routes(routes!(endpoints::secret::read))
         .routes(routes!(endpoints::secret::rotate))
         .routes(routes!(endpoints::test::send))
@@ -79,6 +83,10 @@ pub fn router(portal: Portal, operator: Token) -> axum::Router {
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::read))
         .routes(routes!(deliveries::attempts::list))
+        .routes(routes!(deliveries::resend::post))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::read))
+        .routes(routes!(jobs::cancel::post))
         .routes(routes!(why::read))
         .routes(routes!(openapi::read));
     let (router, document) = openapi::Router::with_openapi(openapi::head())

@@ -34,6 +34,8 @@ pub struct Delivery {
     pub begun_at: Option<OffsetDateTime>,
     /// When it ended.
     pub ended_at: Option<OffsetDateTime>,
+    /// When it was delivered before it was resent.
+    pub accepted_at: Option<OffsetDateTime>,
 }
 
 /// An attempt that has ended.
@@ -88,7 +90,7 @@ pub async fn list_deliveries(
         r#"
         select d.delivery_id, d.event_id, e.event_type as "event_type?", e.merchant_id as "merchant_id?",
             d.endpoint_id, d.state, d.reason, d.attempts, id_made_at(d.delivery_id) as "created_at!", d.due_at,
-            d.begun_at, d.ended_at
+            d.begun_at, d.ended_at, d.accepted_at
         from (
             select * from deliveries
             where delivery_id >= $1 and delivery_id < $2 and ($3::text is null or state = $3)
@@ -128,7 +130,8 @@ pub async fn list_deliveries_to(
         select d.delivery_id as "delivery_id!", d.event_id as "event_id!", e.event_type as "event_type?",
             e.merchant_id as "merchant_id?", d.endpoint_id as "endpoint_id!", d.state as "state!",
             d.reason as "reason?", d.attempts as "attempts!", id_made_at(d.delivery_id) as "created_at!",
-            d.due_at as "due_at!", d.begun_at as "begun_at?", d.ended_at as "ended_at?"
+            d.due_at as "due_at!", d.begun_at as "begun_at?", d.ended_at as "ended_at?",
+            d.accepted_at as "accepted_at?"
         from (
             select part.*
             from unnest($5::text[]) as p (endpoint_id)
@@ -176,7 +179,8 @@ pub async fn list_deliveries_of(
         select d.delivery_id as "delivery_id!", d.event_id as "event_id!", e.event_type as "event_type?",
             e.merchant_id as "merchant_id?", d.endpoint_id as "endpoint_id!", d.state as "state!",
             d.reason as "reason?", d.attempts as "attempts!", id_made_at(d.delivery_id) as "created_at!",
-            d.due_at as "due_at!", d.begun_at as "begun_at?", d.ended_at as "ended_at?"
+            d.due_at as "due_at!", d.begun_at as "begun_at?", d.ended_at as "ended_at?",
+            d.accepted_at as "accepted_at?"
         from (
             select d.*
             from routed_events r
@@ -268,7 +272,7 @@ pub async fn find_delivery(pool: &PgPool, delivery_id: DeliveryId) -> Result<Opt
         r#"
         select d.delivery_id, d.event_id, e.event_type as "event_type?", e.merchant_id as "merchant_id?",
             d.endpoint_id, d.state, d.reason, d.attempts, id_made_at(d.delivery_id) as "created_at!", d.due_at,
-            d.begun_at, d.ended_at
+            d.begun_at, d.ended_at, d.accepted_at
         from deliveries d
         left join lateral (
             select event_type, merchant_id from domain_events where event_id = d.event_id limit 1

@@ -46,7 +46,7 @@ pub struct Endpoint {
     pub rate_limit: Option<i32>,
     /// Headers of its own.
     pub headers: Headers,
-    /// `enabled` or `disabled`.
+    /// `enabled`, `paused` or `disabled`.
     pub state: String,
     /// Why it is disabled.
     pub disabled_reason: Option<String>,
@@ -295,24 +295,50 @@ pub async fn endpoint_ids_of(pool: &PgPool, merchant_id: MerchantId) -> Result<V
         .map_err(Error::doing("reading the ids of the endpoints of a merchant"))
 }
 
-/// Deletes an endpoint: it gets nothing new, and its unfinished deliveries are parked when they are due. Answers whether
-/// there was one.
+/// Deletes an endpoint: it gets nothing new, its unfinished deliveries are parked when they are due, and its jobs are
+/// cancelled. Answers whether there was one.
 ///
 /// # Errors
 /// If the statement fails.
 pub async fn delete_endpoint(pool: &PgPool, endpoint_id: EndpointId) -> Result<bool, Error> {
+    let deleted = sqlx::query_scalar!(
+        r#"
+        with deleted as (
+            update endpoints
+            set state = 'disabled', disabled_reason = 'deleted', deleted_at = clock_timestamp(),
+                updated_at = clock_timestamp()
+            where endpoint_id = $1 and deleted_at is null
+            returning endpoint_id
+        ), cancelled as (
+            update jobs j set state = 'cancelled', ended_at = clock_timestamp()
+            from deleted where j.endpoint_id = deleted.endpoint_id and j.state = 'running'
+        )
+        select endpoint_id from deleted
+        "#,
+        endpoint_id.to_string(),
+    )
+    .fetch_optional(pool)
+    .await
+    .map_err(Error::doing("deleting an endpoint"))?;
+    Ok(deleted.is_some())
+}
+
+/// Pauses an endpoint, whatever its state; answers whether there is one.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn pause_endpoint(pool: &PgPool, endpoint_id: EndpointId) -> Result<bool, Error> {
     let done = sqlx::query!(
         r#"
         update endpoints
-        set state = 'disabled', disabled_reason = 'deleted', deleted_at = clock_timestamp(),
-            updated_at = clock_timestamp()
+        set state = 'paused', disabled_reason = null, updated_at = clock_timestamp()
         where endpoint_id = $1 and deleted_at is null
         "#,
         endpoint_id.to_string(),
     )
     .execute(pool)
     .await
-    .map_err(Error::doing("deleting an endpoint"))?;
+    .map_err(Error::doing("pausing an endpoint"))?;
     Ok(done.rows_affected() == 1)
 }
 

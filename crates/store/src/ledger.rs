@@ -10,19 +10,25 @@ use time::OffsetDateTime;
 
 mod events;
 mod gates;
+mod jobs;
 mod open;
 mod order;
 mod overdue;
 mod parked;
+mod resend;
 mod steps;
 mod sweep;
 
 pub use events::{Endpoint, Event, Object, Secret, endpoints_of, endpoints_on, events, events_on};
 pub use gates::{LockedGate, keep_gates, lock_gates};
+pub use jobs::{
+    RunningJob, Turns, count_turns, followed, has_running_jobs, lock_job, parked_turns, put_job_behind, step_job, turns,
+};
 pub use open::{NewDelivery, Route, Routed, route, route_on, routed};
 pub use order::{Line, is_followed, keep_lines, lock_lines, long_held, routed_along, unrouted_before};
 pub use overdue::{endpoints_with_parked, overdue, parked_at};
 pub use parked::{NewParkedRecord, park_record, recovered_events, resolve_recovered};
+pub use resend::{Resent, resend_on};
 pub use steps::{
     Exchange, Guard, LoggedAttempt, Seen, StepRow, deliveries, deliveries_on, write_steps, write_steps_on,
 };

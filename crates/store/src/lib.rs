@@ -9,6 +9,7 @@ pub mod endpoints;
 pub mod events;
 pub mod hops;
 pub mod idempotency;
+pub mod jobs;
 pub mod kept;
 pub mod ledger;
 pub mod merchants;

@@ -70,6 +70,8 @@ pub struct Delivery {
     pub ended_at: Option<OffsetDateTime>,
     /// Why its endpoint is disabled; none if it is enabled.
     pub disabled_reason: Option<String>,
+    /// Whether its endpoint is paused.
+    pub is_paused: bool,
 }
 
 /// An attempt that has ended.
@@ -183,7 +185,8 @@ pub async fn deliveries(pool: &PgPool, delivery_ids: &[String]) -> Result<Vec<De
         Delivery,
         r#"
         select d.delivery_id, d.event_id, d.endpoint_id, d.state, d.reason, d.claim, d.attempts, d.due_at, d.owner,
-            d.begun_at, d.lease_until, d.ended_at, p.disabled_reason as "disabled_reason?"
+            d.begun_at, d.lease_until, d.ended_at, p.disabled_reason as "disabled_reason?",
+            coalesce(p.state = 'paused', false) as "is_paused!"
         from deliveries d
         left join endpoints p on p.endpoint_id = d.endpoint_id
         where d.delivery_id = any($1)

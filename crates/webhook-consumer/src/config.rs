@@ -104,6 +104,9 @@ pub struct Serve {
     /// How often the reconciler looks for overdue work and at the registration.
     #[arg(long, env = "EVERHOOK_RECONCILE_EVERY", value_parser = duration, default_value = "5s")]
     pub reconcile_every: Duration,
+    /// How often the next step of a job is asked for, which a resend waits for, too.
+    #[arg(long, env = "EVERHOOK_JOBS_EVERY", value_parser = duration, default_value = "500ms")]
+    pub jobs_every: Duration,
     #[command(flatten)]
     pub egress: EgressFlags,
     #[command(flatten)]
@@ -115,6 +118,7 @@ impl Serve {
     pub fn validate(&self) -> anyhow::Result<()> {
         ensure!(self.wave > 0, "--wave must be at least 1");
         ensure!(!self.reconcile_every.is_zero(), "--reconcile-every must be longer than nothing");
+        ensure!(!self.jobs_every.is_zero(), "--jobs-every must be longer than nothing");
         let said = [self.identity_key.is_some(), self.identity_key_file.is_some(), self.open];
         ensure!(
             said.iter().filter(|said| **said).count() == 1,

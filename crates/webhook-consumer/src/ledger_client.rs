@@ -92,6 +92,11 @@ impl LedgerClient {
     pub async fn overdue(&self, query: &OverdueQuery) -> Result<Overdue, Error> {
         self.door.call("/internal/overdue", query).await
     }
+
+    /// What a job sends now, if this process leads.
+    pub async fn jobs(&self, query: &OverdueQuery) -> Result<Overdue, Error> {
+        self.door.call("/internal/jobs", query).await
+    }
 }
 
 #[derive(Clone)]

@@ -59,8 +59,7 @@ pub fn drafts<'a>(
         };
         let secrets = compose::secrets(&core.keyring, endpoint);
         let schedule = next::schedule(endpoint);
-        let policy =
-            ledger::Endpoint { enabled: endpoint.enabled, has_secret: !secrets.is_empty(), schedule: &schedule };
+        let policy = ledger::Endpoint { state: endpoint.state, has_secret: !secrets.is_empty(), schedule: &schedule };
         let lease_ms = next::lease_ms(core, endpoint);
         let step = match before(endpoint) {
             Before::Earlier(earlier) => ledger::open(&earlier, policy, Duration::from_millis(lease_ms.unsigned_abs())),

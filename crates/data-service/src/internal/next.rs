@@ -134,7 +134,7 @@ pub async fn steps(core: &Core, items: &[Ask]) -> Result<Vec<Answer>, store::Err
 /// The step of a delivery, before it has been at the gate of its endpoint; and the delivery as it is.
 fn step(seen: &Seen, item: &Ask, endpoint: &Endpoint, secrets: &[Secret]) -> (Delivery, Step) {
     let schedule = schedule(endpoint);
-    let policy = ledger::Endpoint { enabled: endpoint.enabled, has_secret: !secrets.is_empty(), schedule: &schedule };
+    let policy = ledger::Endpoint { state: endpoint.state, has_secret: !secrets.is_empty(), schedule: &schedule };
     let before = as_delivery(seen, &item.invocation_id);
     (before, ledger::next(before, item.claim, due_in(seen), policy, rand::random()))
 }
@@ -255,6 +255,8 @@ pub fn as_delivery(seen: &Seen, invocation_id: &str) -> Delivery {
             own: owner == invocation_id,
             lease_left: Duration::from_millis(u64::try_from(*left_ms).unwrap_or(0)),
         }),
+        schedule_from: seen.schedule_from.unsigned_abs(),
+        accepted: seen.accepted,
     }
 }
 

@@ -18,7 +18,7 @@ use store::transaction::{begin, commit};
 use super::first_time::{Before, Drawn, drafts, draw, wants};
 use super::gates::{self, Wanted};
 use super::next::{Asked, Finished};
-use super::{next, record};
+use super::{jobs, next, record};
 use crate::app::Core;
 use crate::compose;
 
@@ -143,7 +143,8 @@ pub async fn resume(core: &Core, delivery_id: &str) -> Result<Option<Later>, Err
     let mut connection = core.recording.take().await?;
     let mut transaction = begin(&mut connection).await?;
     let Some(mut turn) = Turn::of(&mut transaction, delivery_id).await? else { return Ok(None) };
-    let Some(delivery) = ledger::resume(next::as_delivery(&turn.seen, "")) else { return Ok(None) };
+    let parked = (!turn.seen.declined).then(|| next::as_delivery(&turn.seen, ""));
+    let Some(delivery) = parked.and_then(ledger::resume) else { return Ok(None) };
     let endpoint = turn.endpoint(&mut transaction).await?;
     let is_late = endpoint.order == Order::LatestOnly
         && store::ledger::is_followed(&mut transaction, &turn.line, turn.version()).await?;
@@ -162,6 +163,43 @@ pub async fn resume(core: &Core, delivery_id: &str) -> Result<Option<Later>, Err
     commit(transaction).await?;
     connection.keep();
     Ok(later)
+}
+
+/// What became of a delivery in line that was to be sent once more.
+pub enum Resent {
+    /// It is in its place in the line, under this claim.
+    Again(Later),
+    /// It was parked, the endpoint wants the latest only, and a later one of its object was routed meanwhile.
+    Replaced,
+    /// It can't be: it is still to be sent anyway, or the endpoint wants the latest only and this is not it.
+    Not,
+}
+
+/// Somebody wants the delivery sent once more: it takes its place in the line again. The line is locked by the caller,
+/// together with all others of the same transaction.
+pub async fn resend(connection: &mut PgConnection, delivery_id: &str) -> Result<Resent, Error> {
+    let Some(mut turn) = Turn::of(connection, delivery_id).await? else { return Ok(Resent::Not) };
+    let before = next::as_delivery(&turn.seen, "");
+    let endpoint = turn.endpoint(connection).await?;
+    let is_late = endpoint.order == Order::LatestOnly
+        && store::ledger::is_followed(connection, &turn.line, turn.version()).await?;
+    if is_late {
+        turn.keep_with_own(connection).await?;
+        let Some(step) = ledger::replace(before) else { return Ok(Resent::Not) };
+        write(connection, next::step_row(&turn.seen, &step, None, Vec::new())).await?;
+        return Ok(Resent::Replaced);
+    }
+    let Some(delivery) = ledger::resend(before) else {
+        turn.keep_with_own(connection).await?;
+        return Ok(Resent::Not);
+    };
+    let row = jobs::resent(&turn.seen, delivery);
+    if store::ledger::resend_on(connection, vec![row]).await?.is_empty() {
+        return Err(Error::Changed { delivery_id: delivery_id.to_owned() });
+    }
+    let step = Step { delivery, reason: None, closed: None, next: Next::Wait(Duration::ZERO) };
+    turn.settle(connection, &step).await?;
+    Ok(later(delivery_id, delivery.claim).map_or(Resent::Not, Resent::Again))
 }
 
 /// The delivery is held for long: lets go whoever is first in its line, if nobody has told them.
@@ -197,7 +235,7 @@ async fn next_in_line(core: &Core, item: &Ask) -> Result<Answer, Error> {
     let event = events.pop().ok_or_else(|| Error::Gone { delivery_id: delivery_id.clone() })?;
     let secrets = compose::secrets(&core.keyring, &endpoint);
     let schedule = next::schedule(&endpoint);
-    let policy = ledger::Endpoint { enabled: endpoint.enabled, has_secret: !secrets.is_empty(), schedule: &schedule };
+    let policy = ledger::Endpoint { state: endpoint.state, has_secret: !secrets.is_empty(), schedule: &schedule };
     let due_in = next::due_in(&turn.seen);
     let before = next::as_delivery(&turn.seen, &item.invocation_id);
     if endpoint.order == Order::LatestOnly && before.state == State::Pending && before.claim == item.claim {
@@ -238,7 +276,11 @@ async fn record_in_line(core: &Core, item: &Recorded) -> Result<Answer, Error> {
     let schedule = next::schedule(&endpoint);
     let step = ledger::record(before, item.claim, item.attempt, &item.outcome, &schedule, rand::random());
     let step = turn.gives_way(&endpoint, before, step);
-    if let Outcome::Delivered { .. } = item.outcome {
+    if matches!(item.outcome, Outcome::Delivered { .. }) && step.next == Next::Stop(Stop::StaleClaim) {
+        // It was resent since: the 2xx is kept already.
+        let row = next::step_row(&turn.seen, &step, None, vec![record::logged(item)]);
+        write(&mut transaction, StepRow { keeps_in_flight: true, ..row }).await?;
+    } else if let Outcome::Delivered { .. } = item.outcome {
         write(&mut transaction, record::delivered(item)).await?;
     } else if step.delivery != before {
         write(&mut transaction, next::step_row(&turn.seen, &step, None, vec![record::logged(item)])).await?;
@@ -385,6 +427,16 @@ impl Turn {
             write(connection, next::step_row(seen, &step, None, Vec::new())).await?;
         }
         Ok(later(&first.delivery_id, freed.claim))
+    }
+
+    /// Stores the line as it was, with this one if it stands in it.
+    async fn keep_with_own(&mut self, connection: &mut PgConnection) -> Result<(), Error> {
+        let delivery = next::as_delivery(&self.seen, "");
+        if delivery.state.holds_successors() {
+            self.others.push(Standing::of(&self.seen, delivery));
+            self.others.sort_by_key(|other| other.version);
+        }
+        self.keep(connection).await
     }
 
     async fn keep(&self, connection: &mut PgConnection) -> Result<(), Error> {

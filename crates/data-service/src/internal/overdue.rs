@@ -17,7 +17,7 @@ use crate::app::{App, Core};
 use crate::compose;
 
 /// The lease of whoever reconciles: longer than its pause between two looks.
-const LEASE_MS: i64 = 15_000;
+pub const LEASE_MS: i64 = 15_000;
 
 /// What is overdue, for the holder of the lease; nothing for anybody else.
 pub async fn post(State(app): State<App>, JsonBody(query): JsonBody<OverdueQuery>) -> Result<Json<Overdue>, Problem> {
@@ -131,6 +131,8 @@ async fn raise_claims(
     let seen = store::ledger::deliveries(&core.recording, ids).await?;
     let rows: Vec<_> = seen
         .iter()
+        // It may have been declined since it was found.
+        .filter(|seen| !seen.declined)
         .filter_map(|seen| {
             let delivery = transition(next::as_delivery(seen, ""))?;
             let step = Step { delivery, reason: None, closed: None, next: Next::Wait(Duration::ZERO) };

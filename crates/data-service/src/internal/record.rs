@@ -7,11 +7,12 @@ use axum::Json;
 use axum::extract::State;
 use chassis::JsonBody;
 use chassis::error_chain::Chain;
-use domain::ledger::{self, State as DeliveryState, Stop};
+use domain::ledger::{self, Next, State as DeliveryState, Stop};
 use domain::outcome::Outcome;
 use domain::protocol::{self, Answer, Recorded};
+use domain::schedule::Schedule;
 use futures_util::future::join_all;
-use store::ledger::{Exchange, Guard, LoggedAttempt, StepRow};
+use store::ledger::{Exchange, Guard, LoggedAttempt, Seen, StepRow};
 
 use super::{firsts, gates, in_time, next, order, storable};
 use crate::app::{App, Core};
@@ -60,8 +61,9 @@ async fn record(core: &Core, items: &[Recorded]) -> Result<Vec<Answer>, store::E
     let mut rows = Vec::new();
     let mut in_line = Vec::new();
     let mut answers = Vec::with_capacity(items.len());
-    for ((item, id), first) in items.iter().zip(&ids).zip(firsts(items, |item| item.delivery_id)) {
-        let (row, answer) = match (&item.outcome, first) {
+    let is_first = firsts(items, |item| item.delivery_id);
+    for ((item, id), first) in items.iter().zip(&ids).zip(&is_first) {
+        let (row, answer) = match (&item.outcome, *first) {
             (_, false) => (None, Answer::Failed),
             _ if item.in_line => {
                 in_line.push((answers.len(), item));
@@ -80,15 +82,19 @@ async fn record(core: &Core, items: &[Recorded]) -> Result<Vec<Answer>, store::E
             lost.remove(&written);
         }
     }
-    for (id, answer) in ids.iter().zip(&mut answers) {
+    let mut old_news = Vec::new();
+    for (index, id) in ids.iter().enumerate().filter(|(index, _)| is_first[*index]) {
         match lost.get(id) {
             None => {}
-            Some(Guard::Any) => *answer = Answer::stop(Stop::Unknown),
-            Some(Guard::AsSeen { .. }) => *answer = Answer::Failed,
+            Some(Guard::Any { .. }) => old_news.push((index, &items[index])),
+            Some(Guard::AsSeen { .. }) => answers[index] = Answer::Failed,
         }
     }
     let failed: Vec<String> = failed.into_iter().filter(|(id, _)| !lost.contains_key(id)).map(|(_, at)| at).collect();
     count_failures(core, &failed).await;
+    for (index, answer) in log_old_news(core, &old_news).await? {
+        answers[index] = answer;
+    }
     let recorded = join_all(in_line.iter().map(|(_, item)| order::record(core, item))).await;
     for ((index, _), answer) in in_line.into_iter().zip(recorded) {
         answers[index] = answer;
@@ -130,11 +136,44 @@ pub async fn count_failures(core: &Core, endpoint_ids: &[String]) {
     }
 }
 
+/// A 2xx that was not written is of before a resend, and changes nothing any more; but it may be of an attempt that is not
+/// on the log. Or there is no such delivery. Each comes with its place among the answers.
+async fn log_old_news(core: &Core, items: &[(usize, &Recorded)]) -> Result<Vec<(usize, Answer)>, store::Error> {
+    if items.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<String> = items.iter().map(|(_, item)| item.delivery_id.to_string()).collect();
+    let seen: HashMap<String, Seen> = store::ledger::deliveries(&core.recording, &ids)
+        .await?
+        .into_iter()
+        .map(|seen| (seen.delivery_id.clone(), seen))
+        .collect();
+    let row = |item: &Recorded, seen: &Seen| {
+        let before = next::as_delivery(seen, "");
+        let schedule = Schedule::default();
+        let step = ledger::record(before, item.claim, item.attempt, &item.outcome, &schedule, 0.0);
+        let row = next::step_row(seen, &step, None, vec![logged(item)]);
+        (step.next == Next::Stop(Stop::StaleClaim)).then_some(StepRow { keeps_in_flight: true, ..row })
+    };
+    let rows: Vec<StepRow> = items.iter().zip(&ids).filter_map(|((_, item), id)| row(item, seen.get(id)?)).collect();
+    let written: HashSet<String> = match rows.is_empty() {
+        true => HashSet::new(),
+        false => store::ledger::write_steps(&core.recording, rows).await?.into_iter().collect(),
+    };
+    let answer = |id: &String| match (seen.contains_key(id), written.contains(id)) {
+        (false, _) => Answer::stop(Stop::Unknown),
+        (true, true) => Answer::stop(Stop::StaleClaim),
+        // It has changed since: the 2xx is sent again.
+        (true, false) => Answer::Failed,
+    };
+    Ok(items.iter().zip(&ids).map(|((index, _), id)| (*index, answer(id))).collect())
+}
+
 /// The row of a 2xx.
 pub fn delivered(item: &Recorded) -> StepRow {
     StepRow {
         delivery_id: item.delivery_id.to_string(),
-        guard: Guard::Any,
+        guard: Guard::Any { claim: i32::try_from(item.claim).unwrap_or(i32::MAX) },
         state: DeliveryState::Delivered,
         reason: None,
         claim: 0,

@@ -54,6 +54,13 @@ impl Default for Wants {
     }
 }
 
+/// What a job does.
+pub enum Job {
+    Resend,
+    Recover(&'static [&'static str]),
+    Enable(&'static str),
+}
+
 /// A delivery as it is stored.
 #[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
 pub struct Row {
@@ -247,6 +254,37 @@ impl Lab {
         .await
         .unwrap();
         event_id.parse().unwrap()
+    }
+
+    /// A job over all deliveries of the endpoint so far; answers its id.
+    pub async fn job(&self, endpoint_id: &str, what: Job) -> String {
+        let (kind, parked, states) = match what {
+            Job::Resend => ("resend", None, None),
+            Job::Recover(states) => ("recover", None, Some(states.to_vec())),
+            Job::Enable(choice) => ("enable", Some(choice), None),
+        };
+        sqlx::query_scalar(
+            "insert into jobs (job_id, merchant_id, endpoint_id, kind, made_by, parked, states, lowest_id, below_id)
+             select new_id('job_', clock_timestamp()), merchant_id, endpoint_id, $2, 'operator', $3, $4, 'dlv_', 'dlv_~'
+             from endpoints where endpoint_id = $1
+             returning job_id",
+        )
+        .bind(endpoint_id)
+        .bind(kind)
+        .bind(parked)
+        .bind(states)
+        .fetch_one(&self.database)
+        .await
+        .unwrap()
+    }
+
+    /// State, total, done and skipped.
+    pub async fn progress(&self, job_id: &str) -> (String, Option<i64>, i64, i64) {
+        sqlx::query_as("select state, total, done, skipped from jobs where job_id = $1")
+            .bind(job_id)
+            .fetch_one(&self.database)
+            .await
+            .unwrap()
     }
 
     pub async fn deliveries(&self, event_id: EventId) -> Vec<Row> {

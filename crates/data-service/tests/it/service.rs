@@ -124,6 +124,27 @@ impl Service {
         self.ask_for("/internal/overdue", &OverdueQuery { holder: holder.to_owned() }).await
     }
 
+    /// One step of a job, by the process that leads.
+    pub async fn job_step(&self) -> Overdue {
+        self.job_step_for("the leader").await
+    }
+
+    pub async fn job_step_for(&self, holder: &str) -> Overdue {
+        self.ask_for("/internal/jobs", &OverdueQuery { holder: holder.to_owned() }).await
+    }
+
+    /// Steps until no job is running; answers all that is sent.
+    pub async fn finish_jobs(&self) -> Vec<Later> {
+        let mut sent = Vec::new();
+        loop {
+            let step = self.job_step().await;
+            sent.extend(step.deliveries);
+            if !step.more {
+                return sent;
+            }
+        }
+    }
+
     /// The overdue deliveries' claims, by the leader.
     pub async fn overdue_deliveries(&self) -> Vec<Later> {
         self.overdue().await.deliveries

@@ -87,6 +87,17 @@ impl Protocol {
                 let target = self.transaction(world, None).sweep_held(version);
                 Self::sends_anew(world, target.map(Work::Attempt), sent);
             }
+            Action::Resend(version, sent) => {
+                let target = self.transaction(world, None).resend(version);
+                world.past[version].resent += 1;
+                world.past[version].awaits = true;
+                Self::sends_anew(world, target.map(Work::Attempt), sent);
+            }
+            Action::Decline(version) => self.transaction(world, None).settle(version, ledger::decline),
+            Action::Replace(version) => {
+                self.transaction(world, None).settle(version, ledger::replace);
+                world.past[version].replaced = true;
+            }
             Action::OperatorEnables => world.is_enabled = true,
             Action::Pause => world.is_enabled = false,
             Action::Crash(index) => world.invocations[index].phase = Phase::Ready,
@@ -130,8 +141,11 @@ impl Protocol {
         let past = &mut world.past[version];
         past.accepted += u8::from(matches!(reply, Reply::Ok | Reply::Lost));
         past.doubts += u8::from(reply == Reply::Lost);
-        // Whoever was parked and resumed has lost its place.
-        if self.is_ordered && !world.is_first(version) && world.past[..version].iter().all(|past| past.resumed == 0) {
+        // Whoever was parked and resumed, or is resent, has lost its place.
+        if self.is_ordered
+            && !world.is_first(version)
+            && world.past[..version].iter().all(|past| past.resumed + past.resent == 0)
+        {
             world.wrong = Some(Wrong::OutOfOrder);
         }
     }

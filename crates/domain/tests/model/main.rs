@@ -145,7 +145,7 @@ fn a_power_cut_makes_no_claim_forgotten() {
 
 #[test]
 fn a_delivery_alone_survives_any_three_mishaps() {
-    let examples = [Example::TakenOver, Example::Resumed, Example::Exhausted, Example::Repeated];
+    let examples = [Example::TakenOver, Example::Resumed, Example::Exhausted, Example::Repeated, Example::Resent];
     explore("one delivery, three mishaps", alone(3), &examples);
 }
 

@@ -1,6 +1,6 @@
 //! What can happen: the ordinary course, which nobody can keep from going on, and mishaps, of which there are few.
 
-use domain::ledger::State;
+use domain::ledger::{Reason, State};
 
 use crate::protocol::{Action, Kind, Protocol, Sent};
 use crate::rules::Bug;
@@ -29,6 +29,14 @@ impl Protocol {
         };
         world.carriers(target) > 0
             || (self.is_ordered && world.invocations.iter().any(|invocation| is_told(invocation.work)))
+    }
+
+    /// Nobody asks for it while the endpoint takes nothing, or where the latest only is wanted and this is not it.
+    fn may_be_resent(&self, world: &World, version: usize) -> bool {
+        let is_followed = world.ledger[version + 1..].iter().any(Option::is_some);
+        world.is_enabled
+            && world.ledger[version].is_some_and(|row| !row.is_unfinished())
+            && !(self.is_latest && is_followed)
     }
 
     /// What goes on by itself, if nothing goes wrong. Some of it may come to nothing.
@@ -74,7 +82,7 @@ impl Protocol {
                 {
                     Action::SweepTakesOver
                 }
-                State::Parked if world.is_enabled => Action::SweepResumes,
+                State::Parked if world.is_enabled && row.reason != Some(Reason::Declined) => Action::SweepResumes,
                 State::Held if world.is_first(version) => Action::SweepReleases,
                 _ => return,
             },
@@ -117,6 +125,17 @@ impl Protocol {
                 && world.invocations.iter().any(|invocation| invocation.work == Work::Attempt(target));
             if is_continued {
                 offer(Kind::LateAsk, Action::VanishedAsksLate(version));
+            }
+            if row.state() == State::Parked && world.is_enabled && row.reason != Some(Reason::Declined) {
+                offer(Kind::Settle, Action::Decline(version));
+                if world.ledger[version + 1..].iter().any(Option::is_some) {
+                    offer(Kind::Settle, Action::Replace(version));
+                }
+            }
+            if self.may_be_resent(world, version) {
+                for sent in self.sends(world.mishaps - 1) {
+                    offer(Kind::Resend, Action::Resend(version, sent));
+                }
             }
             if row.state() == State::Pending && self.is_cared_for(world, target) {
                 for sent in self.sends(world.mishaps - 1) {

@@ -6,7 +6,7 @@ use stateright::{Checker, HasDiscoveries, Model};
 
 use crate::properties::{
     ARRIVES_IN_ORDER, FINISHED, IN_ORDER, IN_TIME, KEPT, LATEST, NO_STALE_END, NOT_TWICE, ONE_AT_A_TIME, ONE_OWNER,
-    SCHEDULED, SOMEBODY,
+    RESENT, SCHEDULED, SOMEBODY, WHOLE_SCHEDULE,
 };
 use crate::protocol::Protocol;
 use crate::rules::Bug;
@@ -99,4 +99,24 @@ fn a_version_that_takes_the_place_of_one_under_way_is_found() {
 #[test]
 fn a_latest_version_that_gives_way_is_found() {
     breaks(Bug::TheLatestGivesWay, latest(1), LATEST);
+}
+
+#[test]
+fn an_old_2xx_that_ends_a_resend_is_found() {
+    breaks(Bug::OldNewsEndsTheResend, alone(2), RESENT);
+}
+
+#[test]
+fn a_resend_that_forgets_the_2xx_is_found() {
+    breaks(Bug::ResendForgetsThe2xx, alone(1), KEPT);
+}
+
+#[test]
+fn a_resend_under_the_old_claim_is_found() {
+    breaks(Bug::ResendKeepsTheClaim, alone_and_once(2), ONE_OWNER);
+}
+
+#[test]
+fn a_resend_that_goes_on_with_the_old_schedule_is_found() {
+    breaks(Bug::ResendKeepsTheSchedule, alone(1), WHOLE_SCHEDULE);
 }

@@ -1,23 +1,26 @@
 //! What must always be true, and what must happen at least once, so that the model is not empty.
 
-use domain::ledger::State;
+use domain::ledger::{Reason, State};
 use stateright::Property;
 
 use crate::protocol::{Action, Protocol};
-use crate::world::{World, Wrong};
+use crate::world::{Row, World, Wrong};
 
 pub const SOMEBODY: &str = "an unfinished delivery has an owner, or the sweep finds it, or a predecessor is unfinished";
 pub const BEHIND: &str = "a held delivery is behind an unfinished one";
 pub const WHOLE: &str = "a reason goes with parked and exhausted, and an attempt in flight with pending";
 pub const ONE_OWNER: &str = "no claim has two invocations";
 pub const NO_STALE_END: &str = "no stale claim ends a delivery but by a 2xx";
-pub const KEPT: &str = "a recorded 2xx is never forgotten";
+pub const KEPT: &str = "a recorded 2xx is never forgotten, though it may be resent";
 pub const IN_ORDER: &str = "no version begins while an earlier one is unfinished";
 pub const ARRIVES_IN_ORDER: &str = "no version arrives while an earlier one is unfinished that was never parked";
 pub const NOT_TWICE: &str = "what was never in doubt is accepted at most once";
 pub const ONE_ANSWER: &str = "no answer both begins an attempt and leaves something";
 pub const IN_TIME: &str = "no attempt begins before it is due, or during another's lease";
-pub const SCHEDULED: &str = "no more attempts than scheduled, one for what died and one for each resumption";
+pub const SCHEDULED: &str = "no more attempts than scheduled, one for what died and one for each resumption, and anew for \
+                             each resend";
+pub const RESENT: &str = "a resend of what was accepted ends only after an attempt, but where the endpoint is disabled";
+pub const WHOLE_SCHEDULE: &str = "what is resent is exhausted only after all attempts of its schedule";
 pub const PROGRESS: &str = "each step that is no mishap brings the world on";
 pub const FINISHED: &str = "where nothing moves any more, all is delivered, exhausted, or parked for a true reason";
 
@@ -33,6 +36,7 @@ pub enum Example {
     Repeated,
     Held,
     Superseded,
+    Resent,
 }
 
 /// True in every world.
@@ -52,24 +56,47 @@ pub fn always() -> Vec<Property<Protocol>> {
         }),
         Property::always(NO_STALE_END, |_, world: &World| world.wrong != Some(Wrong::StaleEnd)),
         Property::always(KEPT, |_, world: &World| {
-            (0..2).all(|v| !world.past[v].recorded || state(world, v) == Some(State::Delivered))
+            (0..2).all(|v| {
+                let is_resent = |row: Row| row.stored.accepted && row.is_unfinished() && world.past[v].resent > 0;
+                !world.past[v].recorded
+                    || state(world, v) == Some(State::Delivered)
+                    || world.ledger[v].is_some_and(is_resent)
+            })
         }),
         Property::always(IN_ORDER, |_, world: &World| world.wrong != Some(Wrong::Overtook)),
         Property::always(ARRIVES_IN_ORDER, |_, world: &World| world.wrong != Some(Wrong::OutOfOrder)),
-        Property::always(NOT_TWICE, |_, world: &World| world.past.iter().all(|past| past.accepted <= 1 + past.doubts)),
+        Property::always(NOT_TWICE, |_, world: &World| {
+            world.past.iter().all(|past| past.accepted <= 1 + past.doubts + past.resent)
+        }),
+        Property::always(RESENT, |protocol: &Protocol, world: &World| {
+            // Where the latest only is wanted, a later one takes its place.
+            protocol.is_latest
+                || (0..2).all(|v| {
+                    let is_ended = |row: Row| row.stored.accepted && row.state() == State::Delivered;
+                    !world.past[v].awaits || !world.ledger[v].is_some_and(is_ended)
+                })
+        }),
+        Property::always(WHOLE_SCHEDULE, |protocol: &Protocol, world: &World| {
+            let scheduled = protocol.rules.schedule.waits().len() as u32;
+            world.ledger.iter().flatten().all(|row| {
+                row.reason != Some(Reason::ScheduleUsedUp) || row.stored.attempts >= row.resent_from + scheduled
+            })
+        }),
         Property::always(IN_TIME, |_, world: &World| world.wrong != Some(Wrong::TooEarly)),
         Property::always(SCHEDULED, |protocol: &Protocol, world: &World| {
             let scheduled = protocol.rules.schedule.waits().len() as u32;
             (0..2).all(|v| {
                 let attempts = world.ledger[v].map_or(0, |row| row.stored.attempts);
-                attempts <= scheduled + 1 + u32::from(world.past[v].resumed)
+                let times = 1 + u32::from(world.past[v].resent);
+                attempts <= (scheduled + 1) * times + u32::from(world.past[v].resumed)
             })
         }),
         Property::always(ONE_AT_A_TIME, |_, world: &World| world.wrong != Some(Wrong::Overlapped)),
         Property::always(LATEST, |protocol: &Protocol, world: &World| {
             (0..protocol.versions).all(|v| {
                 let is_followed = world.ledger[v + 1..].iter().any(Option::is_some);
-                state(world, v) != Some(State::Superseded) || (protocol.is_latest && is_followed)
+                let is_wanted = protocol.is_latest || world.past[v].replaced;
+                state(world, v) != Some(State::Superseded) || (is_wanted && is_followed)
             })
         }),
         Property::always(ONE_ANSWER, |_, world: &World| world.wrong != Some(Wrong::Both)),
@@ -91,7 +118,7 @@ pub fn one_owner() -> Property<Protocol> {
 }
 
 /// Must happen, or the model is empty.
-pub fn sometimes() -> [(Example, Property<Protocol>); 6] {
+pub fn sometimes() -> [(Example, Property<Protocol>); 7] {
     [
         (
             Example::TakenOver,
@@ -124,6 +151,18 @@ pub fn sometimes() -> [(Example, Property<Protocol>); 6] {
             }),
         ),
         (
+            Example::Resent,
+            Property::sometimes(
+                "a delivered webhook is resent, fails, and is delivered as before",
+                |_, world: &World| {
+                    (0..2).any(|v| {
+                        world.ledger[v].is_some_and(|row| row.state() == State::Delivered && row.stored.accepted)
+                            && world.past[v].accepted == 1
+                    })
+                },
+            ),
+        ),
+        (
             Example::Superseded,
             Property::sometimes("a version is superseded and the later one delivered", |_, world: &World| {
                 state(world, 0) == Some(State::Superseded) && state(world, 1) == Some(State::Delivered)
@@ -139,7 +178,9 @@ fn state(world: &World, version: usize) -> Option<State> {
 fn is_finished(world: &World, version: usize) -> bool {
     match state(world, version) {
         Some(State::Delivered | State::Exhausted | State::Superseded) => true,
-        Some(State::Parked) => !world.is_enabled,
+        Some(State::Parked) => {
+            !world.is_enabled || world.ledger[version].is_some_and(|row| row.reason == Some(Reason::Declined))
+        }
         Some(State::Pending | State::Held) | None => false,
     }
 }

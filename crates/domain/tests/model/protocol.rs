@@ -54,6 +54,10 @@ pub enum Kind {
     TwiceCaptured,
     /// The endpoint is disabled.
     Pause,
+    /// Somebody has a delivery resent that has ended, or is parked.
+    Resend,
+    /// Somebody declines what was parked, or has the latest of it sent alone.
+    Settle,
     /// Restate's data is lost.
     Wipe,
     /// The ledger forgets what it has not committed durably.
@@ -78,6 +82,8 @@ impl Kind {
         Self::TwiceSent,
         Self::TwiceCaptured,
         Self::Pause,
+        Self::Resend,
+        Self::Settle,
         Self::Wipe,
         Self::PowerCut,
     ];
@@ -121,6 +127,9 @@ pub enum Action {
     SweepTakesOver(usize, Sent),
     SweepResumes(usize, Sent),
     SweepReleases(usize, Sent),
+    Resend(usize, Sent),
+    Decline(usize),
+    Replace(usize),
     OperatorEnables,
     Crash(usize),
     Split(usize),
@@ -160,6 +169,7 @@ impl Protocol {
             Action::SweepRoutes(_, sent) | Action::SweepResumes(_, sent) | Action::SweepReleases(_, sent) => {
                 u8::from(sent != Sent::Once)
             }
+            Action::Resend(_, sent) => 1 + u8::from(sent != Sent::Once),
             Action::AskAtGate(_)
             | Action::Crash(_)
             | Action::Split(_)
@@ -169,6 +179,8 @@ impl Protocol {
             | Action::Defer(_)
             | Action::CaptureAgain(_)
             | Action::Pause
+            | Action::Decline(_)
+            | Action::Replace(_)
             | Action::Wipe
             | Action::CutPower => 1,
         }

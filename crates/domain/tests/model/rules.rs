@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::ledger::{self, Delivery, Endpoint, Next, State, Step, Stop};
+use domain::ledger::{self, Delivery, Endpoint, EndpointState, Next, State, Step, Stop};
 use domain::outcome::{Failure, Outcome};
 use domain::schedule::Schedule;
 
@@ -41,6 +41,14 @@ pub enum Bug {
     SupersedesWhatIsUnderWay,
     /// A version gives way although no later one is there.
     TheLatestGivesWay,
+    /// A 2xx of before a resend, told once more, ends the resend.
+    OldNewsEndsTheResend,
+    /// A resend that fails leaves the delivery as if nothing had ever been accepted.
+    ResendForgetsThe2xx,
+    /// A resend keeps the claim.
+    ResendKeepsTheClaim,
+    /// A resend goes on with the schedule where it stopped.
+    ResendKeepsTheSchedule,
 }
 
 /// `domain::ledger`, with at most one bug.
@@ -62,7 +70,8 @@ impl Rules {
     }
 
     fn endpoint(&self, enabled: bool) -> Endpoint<'_> {
-        Endpoint { enabled, has_secret: true, schedule: &self.schedule }
+        let state = if enabled { EndpointState::Enabled } else { EndpointState::Disabled };
+        Endpoint { state, has_secret: true, schedule: &self.schedule }
     }
 
     pub fn open(&self, earlier: &[Delivery], enabled: bool) -> Step {
@@ -90,8 +99,24 @@ impl Rules {
         if self.has(Bug::ParkedDropsA2xx) && reply == Reply::Ok && delivery.state == State::Parked {
             return Step { delivery, reason: None, closed: None, next: Next::Stop(Stop::Ended) };
         }
+        if self.has(Bug::OldNewsEndsTheResend) {
+            let seen = Delivery { accepted: false, ..delivery };
+            let mut step = ledger::record(seen, claim, number, &outcome(reply), &self.schedule, 0.5);
+            step.delivery.accepted = delivery.accepted;
+            return step;
+        }
         let claim = if self.has(Bug::StaleClaimRecords) { delivery.claim } else { claim };
         ledger::record(delivery, claim, number, &outcome(reply), &self.schedule, 0.5)
+    }
+
+    pub fn resend(&self, delivery: Delivery) -> Option<Delivery> {
+        let resent = ledger::resend(delivery)?;
+        Some(match self.bug {
+            Some(Bug::ResendForgetsThe2xx) => Delivery { accepted: false, ..resent },
+            Some(Bug::ResendKeepsTheClaim) => Delivery { claim: delivery.claim, ..resent },
+            Some(Bug::ResendKeepsTheSchedule) => Delivery { schedule_from: delivery.schedule_from, ..resent },
+            _ => resent,
+        })
     }
 
     pub fn release(&self, group: &[Delivery], from: usize) -> Option<(usize, Delivery)> {

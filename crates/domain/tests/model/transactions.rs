@@ -107,6 +107,29 @@ impl<'a> Transaction<'a> {
         self.world.target(version)
     }
 
+    /// Somebody has it sent once more; answers what is sent to Restate.
+    pub fn resend(mut self, version: usize) -> Option<Target> {
+        let row = self.world.ledger[version].as_mut()?;
+        let delivery = self.rules.resend(row.seen_by(None))?;
+        row.resent_from = row.stored.attempts;
+        row.store(delivery, None);
+        row.reason = None;
+        row.later = false;
+        self.is_durable = true;
+        self.commit();
+        self.world.target(version)
+    }
+
+    /// Somebody says what becomes of a parked one.
+    pub fn settle(mut self, version: usize, transition: fn(Delivery) -> Option<Step>) {
+        let Some(row) = self.world.ledger[version].as_mut() else { return };
+        let Some(step) = transition(row.seen_by(None)) else { return };
+        row.store(step.delivery, None);
+        row.reason = step.reason;
+        self.is_durable = true;
+        self.commit();
+    }
+
     /// The sweep releases what is held behind nobody.
     pub fn sweep_held(mut self, version: usize) -> Option<Target> {
         let mut answer = Answer::default();
@@ -122,7 +145,7 @@ impl<'a> Transaction<'a> {
         let era = self.world.era;
         self.is_durable = true;
         self.world.ledger[version] =
-            Some(Row { stored, flight: None, reason: None, later: false, routed_by: self.asker, era });
+            Some(Row { stored, flight: None, reason: None, later: false, resent_from: 0, routed_by: self.asker, era });
     }
 
     /// Where the latest only is wanted, the earlier ones that wait give way.
@@ -169,7 +192,7 @@ impl<'a> Transaction<'a> {
         let Step { delivery, reason, next, .. } = step;
         let era = self.world.era;
         let later = matches!(next, Next::Wait(_));
-        let row = Row { stored: delivery, flight: None, reason, later, routed_by: self.asker, era };
+        let row = Row { stored: delivery, flight: None, reason, later, resent_from: 0, routed_by: self.asker, era };
         let stored = match self.rules.has(Bug::BeginsAfterThePost) {
             true => Delivery { attempts: 0, in_flight: None, ..delivery },
             false => delivery,
@@ -197,6 +220,9 @@ impl<'a> Transaction<'a> {
         let step = self.gives_way(target.version, before, step);
         let step = self.admitted(before, step);
         self.world.past[target.version].doubts += u8::from(step.closed.is_some());
+        if !self.world.is_enabled && before.state == State::Pending && step.delivery.state == State::Delivered {
+            self.world.past[target.version].awaits = false;
+        }
         if let Next::Attempt { .. } = step.next {
             self.begins(target.version);
             let is_early = match before.in_flight {
@@ -249,6 +275,7 @@ impl<'a> Transaction<'a> {
     }
 
     fn begins(&mut self, version: usize) {
+        self.world.past[version].awaits = false;
         if self.is_ordered && !self.world.is_first(version) {
             self.world.wrong = Some(Wrong::Overtook);
         }

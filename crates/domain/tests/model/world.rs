@@ -25,6 +25,8 @@ pub struct Row {
     pub reason: Option<Reason>,
     /// Whether its due time is still to come.
     pub later: bool,
+    /// How many attempts it had when it was last resent.
+    pub resent_from: u32,
     pub routed_by: Who,
     /// A power cut may forget a delivery, and the next one of the event has another id.
     pub era: u8,
@@ -135,6 +137,11 @@ pub struct Past {
     pub was_held: bool,
     pub taken_over: bool,
     pub resumed: u8,
+    pub resent: u8,
+    /// It is resent, no attempt is begun since, and the endpoint is not disabled meanwhile.
+    pub awaits: bool,
+    /// It was parked, and a later one takes its place.
+    pub replaced: bool,
 }
 
 /// A rule that was broken by a step, where the state alone would not show it.

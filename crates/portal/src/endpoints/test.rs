@@ -13,7 +13,7 @@ use store::test_events::write_test_event;
 use store::transaction::{begin_on, commit};
 use utoipa::ToSchema;
 
-use super::find;
+use super::{find, refuse_unless_enabled};
 use crate::Portal;
 use crate::access::Access;
 use crate::error::Error;
@@ -41,13 +41,16 @@ pub(crate) async fn send(
     PathParam(endpoint_id): PathParam<EndpointId>,
     key: IdempotencyKey,
 ) -> Result<Answer, Error> {
-    find(&portal, access, endpoint_id).await?;
+    let endpoint = find(&portal, access, endpoint_id).await?;
     let once = Once::new(key, access, &(), Holds::NoSecret);
     if let Some(first) = once.first_answer(&portal).await? {
         return Ok(first);
     }
+    refuse_unless_enabled(&endpoint)?;
     let mut transaction = begin_on(&portal.pool).await?;
-    let event_id = write_test_event(&mut transaction, endpoint_id).await?.ok_or(Error::NotEnabled(endpoint_id))?;
+    // Disabled since it was read.
+    let gone = || Error::EndpointNotEnabled { endpoint_id, state: "no longer enabled".to_owned() };
+    let event_id = write_test_event(&mut transaction, endpoint_id).await?.ok_or_else(gone)?;
     let made = Made { event_id, delivery_id: test_event::delivery_id(event_id) };
     let prepared = once.prepare(&portal, StatusCode::ACCEPTED, &made).await?;
     let stored = async {

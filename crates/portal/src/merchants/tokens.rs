@@ -11,7 +11,6 @@ use chassis::params::PathParam;
 use domain::ids::MerchantId;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use store::idempotency::keep;
 use store::merchants::find_merchant;
 use utoipa::ToSchema;
 
@@ -89,10 +88,5 @@ pub(crate) async fn create(
     }
     find_merchant(&portal.pool, merchant_id).await?.ok_or(Error::UnknownMerchant(merchant_id))?;
     let (token, expires_at) = portal.token_keys.sign(merchant_id, now(), new.valid_for.0);
-    let prepared = once.prepare(&portal, StatusCode::CREATED, &Made { merchant_id, token, expires_at }).await?;
-    let stored = match prepared.kept() {
-        Some(kept) => keep(&portal.pool, &kept).await,
-        None => Ok(()),
-    };
-    prepared.stored(&portal, stored).await
+    once.keep(&portal, StatusCode::CREATED, &Made { merchant_id, token, expires_at }).await
 }

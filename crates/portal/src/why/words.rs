@@ -97,7 +97,9 @@ pub(super) fn waits_for(told: &Told, now: Timestamp) -> Option<String> {
         State::Held => Some("the earlier events of its object".to_owned()),
         State::Parked => match (reason.as_deref(), disabled_reason.as_deref()) {
             (_, Some("deleted")) => None,
+            (Some("declined"), _) => None,
             (Some("no_secret"), _) => Some(format!("a signing secret of {endpoint_id}")),
+            _ if told.delivery.is_paused => Some(format!("{endpoint_id} to be enabled")),
             (_, Some(_)) => Some(format!("{endpoint_id} to be enabled")),
             (_, None) => Some("the reconciler".to_owned()),
         },
@@ -165,10 +167,18 @@ fn parked(delivery: &Delivery) -> String {
     let endpoint_id = &delivery.endpoint_id;
     match (delivery.reason.as_deref(), delivery.disabled_reason.as_deref()) {
         (_, Some("deleted")) => format!("endpoint {endpoint_id} is deleted; the delivery stays on the ledger as it is"),
+        (Some("declined"), _) => {
+            format!(
+                "when endpoint {endpoint_id} was enabled, it was chosen not to send it; whoever wants it has it resent"
+            )
+        }
         (Some("no_secret"), _) => {
             format!(
                 "endpoint {endpoint_id} has no signing secret that can be opened; when it has one, the delivery goes on"
             )
+        }
+        _ if delivery.is_paused => {
+            format!("endpoint {endpoint_id} is paused; enable the endpoint and the delivery goes on")
         }
         (_, Some(reason)) => {
             format!("endpoint {endpoint_id} is disabled ({reason}); enable the endpoint and the delivery goes on")

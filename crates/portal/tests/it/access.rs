@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::Lab;
-use crate::ledger::{ENDPOINT, MERCHANT, delivery, payment};
+use crate::ledger::{ENDPOINT, JOB, MERCHANT, delivery, payment};
 
 const OTHER: &str = "mer_00000000000000000000000000000002";
 
@@ -40,6 +40,12 @@ const TABLE: &[(&str, &str, For)] = &[
     ("get", "/endpoints/{endpoint_id}", For::Owner),
     ("patch", "/endpoints/{endpoint_id}", For::Owner),
     ("get", "/endpoints/{endpoint_id}/health", For::Owner),
+    ("post", "/endpoints/{endpoint_id}/recover", For::Owner),
+    ("post", "/deliveries/{delivery_id}/resend", For::Owner),
+    ("get", "/jobs/{job_id}", For::Owner),
+    ("post", "/jobs/{job_id}/cancel", For::Owner),
+    ("post", "/endpoints/{endpoint_id}/pause", For::Owner),
+    ("post", "/endpoints/{endpoint_id}/enable", For::Owner),
     ("get", "/endpoints/{endpoint_id}/secret", For::Owner),
     ("post", "/endpoints/{endpoint_id}/secret/rotate", For::Owner),
     ("post", "/endpoints/{endpoint_id}/test", For::Owner),
@@ -49,6 +55,7 @@ const TABLE: &[(&str, &str, For)] = &[
     ("get", "/why/{id}", For::Owner),
     ("get", "/events", For::OwnItems),
     ("get", "/deliveries", For::OwnItems),
+    ("get", "/jobs", For::OwnItems),
     ("get", "/event-types", For::Everybody),
     ("get", "/openapi.json", For::Everybody),
     ("delete", "/endpoints/{endpoint_id}", For::Once),
@@ -57,6 +64,7 @@ const TABLE: &[(&str, &str, For)] = &[
 fn body(method: &str, path: &str) -> Option<Value> {
     match (method, path) {
         ("post", "/merchants/{merchant_id}/endpoints") => Some(json!({"url": "https://merchant.test/"})),
+        ("post", "/endpoints/{endpoint_id}/recover") => Some(json!({"since": "2026-11-01T00:00:00Z"})),
         ("post", "/merchants") => Some(json!({"name": "Bar"})),
         ("post" | "patch", _) => Some(json!({})),
         _ => None,
@@ -65,12 +73,12 @@ fn body(method: &str, path: &str) -> Option<Value> {
 
 /// Two merchants; the first has an endpoint, an event and a delivery.
 async fn lab(pool: PgPoolOptions, connect: PgConnectOptions) -> (Lab, String) {
-    let lab = Lab::start(pool, connect).await.with_endpoint().await;
+    let lab = Lab::start(pool, connect).await.with_endpoint().await.with_job().await;
     lab.execute("insert into merchants (merchant_id, name) values ('mer_00000000000000000000000000000002', 'Café')")
         .await;
     let event_id = lab.pay(1).await;
     lab.route(&event_id, &[1]).await;
-    lab.deliver(1, &event_id, "pending", None, 0).await;
+    lab.deliver(1, &event_id, "exhausted", Some("schedule_used_up"), 0).await;
     (lab, event_id)
 }
 
@@ -82,7 +90,10 @@ impl Lab {
 
 fn filled(path: &str, event_id: &str) -> String {
     let path = path.replace("{merchant_id}", MERCHANT).replace("{endpoint_id}", ENDPOINT);
-    path.replace("{delivery_id}", &delivery(1)).replace("{event_id}", event_id).replace("{id}", event_id)
+    path.replace("{delivery_id}", &delivery(1))
+        .replace("{event_id}", event_id)
+        .replace("{id}", event_id)
+        .replace("{job_id}", JOB)
 }
 
 #[sqlx::test(migrations = "../../migrations")]

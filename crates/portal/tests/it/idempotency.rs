@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use crate::ledger::MERCHANT;
+use crate::ledger::{ENDPOINT, JOB, MERCHANT, delivery};
 use crate::{Lab, SECRET};
 
 const OPERATOR: &str = "of-the-operator";
@@ -14,8 +14,14 @@ const OPERATOR: &str = "of-the-operator";
 /// tests try it.
 const PASSED_ON: &str = "/endpoints/{endpoint_id}/secret/rotate";
 
-/// It asks for nothing that could be another request; `tests` tries its key.
-const WITHOUT_BODY: &str = "/endpoints/{endpoint_id}/test";
+/// They ask for a state of the thing that they name, or for nothing that could be another request: tried below, and in
+/// `tests`.
+const ALWAYS_THE_SAME: [&str; 4] = [
+    "/endpoints/{endpoint_id}/pause",
+    "/endpoints/{endpoint_id}/test",
+    "/jobs/{job_id}/cancel",
+    "/deliveries/{delivery_id}/resend",
+];
 
 /// Each other POST, with a request and another one.
 fn posts() -> Vec<(&'static str, Value, Value)> {
@@ -23,6 +29,12 @@ fn posts() -> Vec<(&'static str, Value, Value)> {
         ("/merchants", json!({"name": "Bakery"}), json!({"name": "Café"})),
         ("/merchants/{merchant_id}/tokens", json!({}), json!({"valid_for": "2h"})),
         ("/merchants/{merchant_id}/endpoints", json!({"url": "https://x.test/"}), json!({"url": "https://y.test/"})),
+        (
+            "/endpoints/{endpoint_id}/recover",
+            json!({"since": "2026-11-01T00:00:00Z"}),
+            json!({"since": "2026-11-01T00:00:00Z", "states": ["parked"]}),
+        ),
+        ("/endpoints/{endpoint_id}/enable", json!({"parked": "none"}), json!({})),
     ]
 }
 
@@ -36,30 +48,59 @@ async fn every_post_is_done_once_for_each_key(pool: PgPoolOptions, connect: PgCo
         .iter()
         .filter(|(_, item)| item.get("post").is_some())
         .map(|(path, _)| path.as_str())
-        .filter(|path| ![PASSED_ON, WITHOUT_BODY].contains(path))
+        .filter(|path| *path != PASSED_ON && !ALWAYS_THE_SAME.contains(path))
         .collect();
     assert_eq!(documented, posts().iter().map(|(path, _, _)| *path).collect());
     for (path, body, other) in posts() {
-        let (key, path) = (format!("key of {path}").replace(' ', "-"), path.replace("{merchant_id}", MERCHANT));
+        let status = if path.ends_with("/enable") { 200 } else { 201 };
+        let key = format!("key of {path}").replace(' ', "-");
+        let path = path.replace("{merchant_id}", MERCHANT).replace("{endpoint_id}", ENDPOINT);
+        let pause = || lab.execute("update endpoints set state = 'paused' where url = 'https://x.test/'");
+        if status == 200 {
+            pause().await;
+        }
         let first = lab.post_with_key(OPERATOR, &key, &path, &body).await;
-        assert_eq!((first.status, first.replayed), (201, false), "{path}: {first:?}");
+        assert_eq!((first.status, first.replayed), (status, false), "{path}: {first:?}");
         let again = lab.post_with_key(OPERATOR, &key, &path, &body).await;
-        assert_eq!((again.status, again.replayed), (201, true), "{path}");
+        assert_eq!((again.status, again.replayed), (status, true), "{path}");
         assert_eq!((&again.text, &again.content_type), (&first.text, &first.content_type), "{path}: byte for byte");
         let reused = lab.post_with_key(OPERATOR, &key, &path, &other).await;
         assert_eq!((reused.status, reused.text("code").as_str()), (422, "idempotency_key_reuse"), "{path}");
+        if status == 200 {
+            pause().await;
+        }
         let new = lab.post_with_key(OPERATOR, &format!("{key}-2"), &path, &other).await;
-        assert_eq!((new.status, new.replayed), (201, false), "{path}");
+        assert_eq!((new.status, new.replayed), (status, false), "{path}");
         assert_ne!(new.text, first.text);
     }
     assert_eq!(counts(&lab).await, (3, 3), "one of each was there before");
     // Nothing that is kept tells a secret.
     let kept: Vec<String> =
         sqlx::query_scalar("select response from idempotency_keys").fetch_all(&lab.database).await.unwrap();
-    assert_eq!(kept.len(), 6);
+    assert_eq!(kept.len(), 10);
     for response in kept {
         assert!(!response.contains(SECRET) && !response.contains("emt_v1."), "{response}");
     }
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn what_is_always_the_same_request_is_done_once_for_each_key(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start(pool, connect).await.with_endpoint().await.with_job().await;
+    let event_id = lab.pay(1).await;
+    lab.deliver(1, &event_id, "exhausted", Some("schedule_used_up"), 0).await;
+    for path in ALWAYS_THE_SAME.iter().rev() {
+        let path = path.replace("{endpoint_id}", ENDPOINT).replace("{job_id}", JOB);
+        let path = path.replace("{delivery_id}", &delivery(1));
+        let post = || lab.post_with_key(OPERATOR, "key-1", &path, &json!(null));
+        let first = post().await;
+        assert!(first.status < 300 && !first.replayed, "{path}: {first:?}");
+        lab.execute("update endpoints set state = 'enabled'; update jobs set done = 7").await;
+        let again = post().await;
+        assert_eq!((again.status, again.replayed, &again.text), (first.status, true, &first.text), "{path}");
+        lab.execute("delete from idempotency_keys").await;
+    }
+    let jobs: i64 = sqlx::query_scalar("select count(*) from jobs").fetch_one(&lab.database).await.unwrap();
+    assert_eq!(jobs, 2, "one was there before, and one resends");
 }
 
 #[sqlx::test(migrations = "../../migrations")]

@@ -10,6 +10,9 @@ pub(crate) fn payment(number: u32) -> String {
     format!("pay_{number:032}")
 }
 
+/// A job of the endpoint.
+pub(crate) const JOB: &str = "job_00000000000000000000000000000001";
+
 /// A delivery's id by its number. It counts as made now, so that it lies in a partition of today.
 pub(crate) fn delivery(number: u32) -> String {
     format!("dlv_{number:032}")
@@ -71,6 +74,17 @@ impl Lab {
         .execute(&self.database)
         .await
         .unwrap();
+    }
+
+    /// A running job of the endpoint.
+    pub(crate) async fn with_job(self) -> Self {
+        self.execute(
+            "insert into jobs (job_id, merchant_id, endpoint_id, kind, made_by, states, lowest_id, below_id)
+             values ('job_00000000000000000000000000000001', 'mer_00000000000000000000000000000001',
+                 'ep_00000000000000000000000000000001', 'recover', 'operator', '{exhausted}', 'dlv_', 'dlv_~')",
+        )
+        .await;
+        self
     }
 
     /// Begins an attempt whose lease ends so many seconds from now.

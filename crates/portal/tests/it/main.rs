@@ -11,6 +11,7 @@ mod events;
 mod health;
 mod hops;
 mod idempotency;
+mod jobs;
 mod ledger;
 mod merchants;
 mod openapi;

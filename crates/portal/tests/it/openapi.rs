@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use crate::ledger::{ENDPOINT, MERCHANT};
+use crate::ledger::{ENDPOINT, MERCHANT, delivery};
 use crate::{Lab, answer};
 
 #[sqlx::test(migrations = "../../migrations")]
@@ -72,8 +72,13 @@ async fn problems(lab: &Lab) -> Vec<crate::Answer> {
     let raw = |body: String| {
         lab.request(reqwest::Method::POST, &endpoints).header("content-type", "application/json").body(body)
     };
+    let event_id = lab.pay(1).await;
+    lab.deliver(1, &event_id, "pending", None, 0).await;
+    lab.deliver(2, &event_id, "exhausted", Some("schedule_used_up"), 0).await;
     lab.patch(&format!("/endpoints/{ENDPOINT}"), json!({"state": "disabled"})).await;
     vec![
+        lab.post(&format!("/deliveries/{}/resend", delivery(1)), json!(null)).await,
+        lab.post(&format!("/deliveries/{}/resend", delivery(2)), json!(null)).await,
         lab.ask("nobody", "get", "/merchants", None).await,
         lab.ask(&expired.0, "get", "/merchants", None).await,
         lab.ask(&token, "get", "/merchants", None).await,

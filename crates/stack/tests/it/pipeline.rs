@@ -6,6 +6,7 @@ mod darkness;
 mod in_order;
 mod latest_only;
 mod rate_limit;
+mod recovered;
 mod relay_killed;
 mod secrets;
 mod test_events;
@@ -76,14 +77,19 @@ impl Lab {
 
     /// As [`Lab::set_up`], with so many merchants.
     async fn set_up_for(&self, merchants: usize, until: Until, pace: Pace, changes: usize) -> Ready {
-        let options = Options {
+        set_up(Options { merchants, ..self.options(until, pace, changes) }).await.unwrap()
+    }
+
+    /// Five merchants with an endpoint each.
+    fn options(&self, until: Until, pace: Pace, changes: usize) -> Options {
+        Options {
             account: self.account_file(),
             api_url: self.url(Door::PaymentsApi),
             token_file: None,
             portal_url: self.url(Door::Portal),
             operator_token_file: self.stack.secrets().file("operator-token").unwrap(),
             simulator_url: self.url(Door::MerchantSimulator),
-            merchants,
+            merchants: 5,
             endpoints_per_merchant: 1,
             event_types: vec!["*".parse().unwrap()],
             changes,
@@ -92,8 +98,7 @@ impl Lab {
             seed: 7,
             answer_within: ANSWER,
             one_try: Duration::from_secs(5),
-        };
-        set_up(options).await.unwrap()
+        }
     }
 
     /// Waits at most so long for everything that was acknowledged; prints the verdict and keeps the logs if it is bad.

@@ -1,6 +1,6 @@
 //! What a webhook is made of: the event, the object as it is now, the endpoints and their secrets.
 
-use domain::ledger::Order;
+use domain::ledger::{EndpointState, Order};
 use domain::payment::{Payment, Status};
 use domain::test_event;
 use domain::webhook::Payload;
@@ -79,8 +79,8 @@ pub struct Endpoint {
     pub timeout_ms: i32,
     /// Its own headers, as they are stored; none if it has none.
     pub headers: Option<SealedHeaders>,
-    /// Whether it is enabled.
-    pub enabled: bool,
+    /// Whether something is sent to it.
+    pub state: EndpointState,
     /// In which order it wants its events.
     pub order: Order,
     /// Attempts a second; none is without limit.
@@ -217,7 +217,7 @@ pub async fn endpoints_on(
         r#"
         select p.endpoint_id as "endpoint_id!", p.merchant_id as "merchant_id!", p.url as "url!",
             p.event_types as "event_types!", p.schedule_ms as "schedule_ms?", p.timeout_ms as "timeout_ms!",
-            p.state = 'enabled' as "enabled!", p.delivery_order as "order!", p.payload as "payload!",
+            p.state as "state!", p.delivery_order as "order!", p.payload as "payload!",
             p.headers_key_id as "headers_key_id?", p.headers_ciphertext as "headers_ciphertext?",
             p.rate_limit as "rate_limit?", coalesce(g.probe_at is not null, false) as "is_circuit_open!",
             s.secret_id as "secret_id?", s.signature as "signature?", s.key_id as "key_id?",
@@ -249,7 +249,7 @@ pub async fn endpoints_on(
                     .headers_key_id
                     .zip(row.headers_ciphertext)
                     .map(|(key_id, ciphertext)| SealedHeaders { key_id, ciphertext }),
-                enabled: row.enabled,
+                state: state(&row.state)?,
                 order: order(&row.order)?,
                 rate_limit: row.rate_limit,
                 is_circuit_open: row.is_circuit_open,
@@ -264,6 +264,14 @@ pub async fn endpoints_on(
         }
     }
     Ok(endpoints)
+}
+
+/// As [`order`].
+fn state(word: &str) -> Result<EndpointState, Error> {
+    EndpointState::from_word(word).ok_or_else(|| Error {
+        doing: "reading an endpoint's state; this program is older than the schema",
+        source: sqlx::Error::Decode(word.to_owned().into()),
+    })
 }
 
 /// The column has a check constraint, so an unknown word means that this program is older than the schema.

@@ -30,7 +30,8 @@ pub async fn overdue(pool: &PgPool, after_ms: i64, limit: i64) -> Result<Vec<Str
     .map_err(Error::doing("looking for overdue deliveries"))
 }
 
-/// Ids of the enabled endpoints that have parked deliveries.
+/// Ids of the enabled endpoints that have parked deliveries, of which nobody has said that they are to be left. Where a
+/// job settles what becomes of them, it is the job's to do.
 ///
 /// # Errors
 /// If the statement fails.
@@ -39,11 +40,15 @@ pub async fn endpoints_with_parked(pool: &PgPool) -> Result<Vec<String>, Error> 
     sqlx::query_scalar!(
         r#"
         with recursive parked (endpoint_id) as (
-            (select endpoint_id from deliveries where state = 'parked' order by endpoint_id limit 1)
+            (
+                select endpoint_id from deliveries
+                where state = 'parked' and reason <> 'declined'
+                order by endpoint_id limit 1
+            )
             union all
             select (
                 select d.endpoint_id from deliveries d
-                where d.state = 'parked' and d.endpoint_id > parked.endpoint_id
+                where d.state = 'parked' and d.reason <> 'declined' and d.endpoint_id > parked.endpoint_id
                 order by d.endpoint_id limit 1
             )
             from parked
@@ -52,6 +57,9 @@ pub async fn endpoints_with_parked(pool: &PgPool) -> Result<Vec<String>, Error> 
         select p.endpoint_id as "endpoint_id!"
         from parked
         join endpoints p on p.endpoint_id = parked.endpoint_id and p.state = 'enabled'
+        where not exists (
+            select from jobs j
+            where j.endpoint_id = p.endpoint_id and j.kind = 'enable' and j.state = 'running')
         "#,
     )
     .fetch_all(pool)
@@ -70,7 +78,7 @@ pub async fn parked_at(pool: &PgPool, endpoint_ids: &[String], limit: i64) -> Re
         from unnest($1::text[]) as p (endpoint_id)
         cross join lateral (
             select d.delivery_id from deliveries d
-            where d.state = 'parked' and d.endpoint_id = p.endpoint_id
+            where d.state = 'parked' and d.reason <> 'declined' and d.endpoint_id = p.endpoint_id
             order by d.delivery_id
             limit $2
         ) as d

@@ -34,6 +34,12 @@ pub struct Seen {
     pub in_line: Option<(String, i64)>,
     /// The slot that it waits for in the endpoint's rate: in so many milliseconds, negative when past, and the rate.
     pub slot: Option<(i64, i32)>,
+    /// How many attempts it had when it was last resent.
+    pub schedule_from: i32,
+    /// Whether it was delivered before it was last resent.
+    pub accepted: bool,
+    /// Whether it is parked because somebody has declined it.
+    pub declined: bool,
 }
 
 /// Whether a write happens only if the delivery is still as it was read.
@@ -50,8 +56,11 @@ pub enum Guard {
         /// Seen.
         in_flight: bool,
     },
-    /// Written over whatever is there: only for a 2xx.
-    Any,
+    /// Written over whatever is there, but for a delivery that has been resent since: only for a 2xx.
+    Any {
+        /// The claim that brings it.
+        claim: i32,
+    },
 }
 
 /// A delivery as it is to be stored.
@@ -145,7 +154,9 @@ pub async fn deliveries_on(connection: &mut PgConnection, delivery_ids: &[String
             (extract(epoch from due_at - clock_timestamp()) * 1000)::bigint as "due_in_ms!",
             (extract(epoch from lease_until - clock_timestamp()) * 1000)::bigint as "lease_left_ms?",
             object_id as "object_id?", object_version as "object_version?",
-            (extract(epoch from slot_at - clock_timestamp()) * 1000)::bigint as "slot_in_ms?", slot_rate as "slot_rate?"
+            (extract(epoch from slot_at - clock_timestamp()) * 1000)::bigint as "slot_in_ms?", slot_rate as "slot_rate?",
+            schedule_from as "schedule_from!", accepted_at is not null as "accepted!",
+            reason is not distinct from 'declined' as "declined!"
         from deliveries
         where delivery_id = any($1) and delivery_id >= $2 and delivery_id <= $3
         "#,
@@ -171,6 +182,9 @@ pub async fn deliveries_on(connection: &mut PgConnection, delivery_ids: &[String
                 begun_at: row.begun_at,
                 in_line: row.object_id.zip(row.object_version),
                 slot: row.slot_in_ms.zip(row.slot_rate),
+                schedule_from: row.schedule_from,
+                accepted: row.accepted,
+                declined: row.declined,
             })
         })
         .collect()
@@ -201,7 +215,7 @@ pub async fn write_steps_on(connection: &mut PgConnection, mut steps: Vec<StepRo
             .iter()
             .map(|s| match s.guard {
                 Guard::AsSeen { state, claim, attempts, in_flight } => Some(of(state, claim, attempts, in_flight)),
-                Guard::Any => None,
+                Guard::Any { .. } => None,
             })
             .collect::<Vec<_>>()
     };
@@ -209,9 +223,16 @@ pub async fn write_steps_on(connection: &mut PgConnection, mut steps: Vec<StepRo
         .iter()
         .map(|s| match s.guard {
             Guard::AsSeen { state, .. } => Some(state.as_str().to_owned()),
-            Guard::Any => None,
+            Guard::Any { .. } => None,
         })
         .collect();
+    let seen_claim: Vec<i32> = steps
+        .iter()
+        .map(|s| match s.guard {
+            Guard::AsSeen { claim, .. } | Guard::Any { claim } => claim,
+        })
+        .collect();
+    let is_seen = |s: &StepRow| matches!(s.guard, Guard::AsSeen { .. });
     let ended: Vec<(&str, &LoggedAttempt)> =
         steps.iter().flat_map(|s| s.ended.iter().map(|a| (s.delivery_id.as_str(), a))).collect();
     sqlx::query_scalar!(
@@ -235,7 +256,9 @@ pub async fn write_steps_on(connection: &mut PgConnection, mut steps: Vec<StepRo
                     keeps, seen_state, seen_claim, seen_attempts, seen_in_flight, slot_in_ms, slot_rate)
             where d.delivery_id = s.delivery_id
                 and d.delivery_id = any($1) and d.delivery_id >= $24 and d.delivery_id <= $25
-                and (s.seen_state is null
+                and ((s.seen_state is null
+                        -- A 2xx that is kept already, told once more, does not end a resend.
+                        and (d.accepted_at is null or d.claim <= s.seen_claim or d.state not in ('pending', 'held')))
                     or (d.state = s.seen_state and d.claim = s.seen_claim and d.attempts = s.seen_attempts
                         and (d.begun_at is not null)::integer = s.seen_in_flight))
             returning d.delivery_id, d.endpoint_id, d.state, case when d.state = 'pending' then d.due_at end as next_at
@@ -268,15 +291,15 @@ pub async fn write_steps_on(connection: &mut PgConnection, mut steps: Vec<StepRo
         &ids,
         &steps.iter().map(|s| s.state.as_str().to_owned()).collect::<Vec<_>>(),
         &steps.iter().map(|s| s.reason.map(str::to_owned)).collect::<Vec<_>>() as &[Option<String>],
-        &steps.iter().map(|s| (s.guard != Guard::Any).then_some(s.claim)).collect::<Vec<_>>() as &[Option<i32>],
-        &steps.iter().map(|s| (s.guard != Guard::Any).then_some(s.attempts)).collect::<Vec<_>>() as &[Option<i32>],
+        &steps.iter().map(|s| is_seen(s).then_some(s.claim)).collect::<Vec<_>>() as &[Option<i32>],
+        &steps.iter().map(|s| is_seen(s).then_some(s.attempts)).collect::<Vec<_>>() as &[Option<i32>],
         &steps.iter().map(|s| s.unknowns).collect::<Vec<_>>() as &[Option<i32>],
         &steps.iter().map(|s| s.due_in_ms).collect::<Vec<_>>() as &[Option<i64>],
         &steps.iter().map(|s| s.begins.as_ref().map(|b| b.0.clone())).collect::<Vec<_>>() as &[Option<String>],
         &steps.iter().map(|s| s.begins.as_ref().map(|b| b.1)).collect::<Vec<_>>() as &[Option<i64>],
         &steps.iter().map(|s| s.keeps_in_flight).collect::<Vec<_>>(),
         &seen_state as &[Option<String>],
-        &seen(|_, claim, _, _| claim) as &[Option<i32>],
+        &seen_claim,
         &seen(|_, _, attempts, _| attempts) as &[Option<i32>],
         &seen(|_, _, _, in_flight| i32::from(in_flight)) as &[Option<i32>],
         &ended.iter().map(|(_, a)| a.attempt_id.clone()).collect::<Vec<_>>(),

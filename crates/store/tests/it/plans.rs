@@ -86,6 +86,51 @@ async fn a_list_scans_the_partitions_of_its_window_alone(pool: PgPoolOptions, co
     assert_eq!(scanned.len(), 2, "one day of each table, but these were scanned: {scanned:?}");
 }
 
+/// A job's steps look at the days that it is about, however many there are besides.
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_step_of_a_job_scans_the_partitions_of_its_time_alone(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let database = pool.connect_with(connect.clone()).await.unwrap();
+    sqlx::query("select ensure_partitions(20)").execute(&database).await.unwrap();
+    let now = OffsetDateTime::now_utc();
+    let (lowest_id, below_id) = store::jobs::made_between(now - Duration::from_millis(1), now, now);
+    let job = ledger::RunningJob {
+        job_id: "job_00000000000000000000000000000001".to_owned(),
+        endpoint_id: "ep_00000000000000000000000000000001".to_owned(),
+        kind: "recover".to_owned(),
+        parked: None,
+        states: None,
+        lowest_id,
+        below_id,
+        last_id: String::new(),
+        has_begun: false,
+    };
+    {
+        let kept =
+            KeptConnections::all_of(store::connect_with(connect.clone(), 1, Durability::Durable, Statements::Lookups));
+        let mut connection = kept.take().await.unwrap();
+        let states = ["exhausted".to_owned()];
+        for _ in 0..ASKED {
+            ledger::turns(&mut connection, &job, &states, 200, 5_000).await.unwrap();
+            ledger::parked_turns(&mut connection, &job, 200).await.unwrap();
+            ledger::count_turns(&mut connection, &job, &states).await.unwrap();
+            ledger::count_turns(&mut connection, &job, &[]).await.unwrap();
+        }
+        // The session tells its counts when it ends.
+    }
+    let often = "select relname::text from pg_stat_user_tables
+        where relname ~ '^deliveries_[0-9]' and idx_scan + seq_scan >= $1 order by 1";
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let scanned = loop {
+        let scanned: Vec<String> = sqlx::query_scalar(often).bind(3 * ASKED).fetch_all(&database).await.unwrap();
+        if !scanned.is_empty() {
+            break scanned;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "nothing was scanned");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(scanned.len(), 1, "one day, but these were scanned: {scanned:?}");
+}
+
 fn now_ms() -> u128 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis()
 }

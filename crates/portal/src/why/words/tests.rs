@@ -29,6 +29,7 @@ fn pending_delivery() -> Delivery {
         lease_until: None,
         ended_at: None,
         disabled_reason: None,
+        is_paused: false,
     }
 }
 
@@ -105,6 +106,9 @@ fn a_delivery_in_each_state_says_what_it_waits_for() {
         told(disabled("endpoint_disabled"), vec![ended(1, "gone", Some(410))]),
         told(in_state("parked", Some("endpoint_disabled")), Vec::new()),
         told(in_state("parked", Some("no_secret")), Vec::new()),
+        told(Delivery { is_paused: true, ..in_state("parked", Some("endpoint_paused")) }, Vec::new()),
+        told(in_state("parked", Some("endpoint_paused")), Vec::new()),
+        told(in_state("parked", Some("declined")), Vec::new()),
         told(in_state("exhausted", Some("schedule_used_up")), vec![ended(10, "connect", None)]),
         told(in_state("exhausted", Some("aborted_by_receiver")), vec![ended(1, "aborted", Some(400))]),
         told(in_state("superseded", None), Vec::new()),
