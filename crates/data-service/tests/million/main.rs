@@ -1,0 +1,112 @@
+//! What the ledger's age costs: the same calls beside each other on an empty ledger and on one with a million deliveries.
+//!
+//! A binary of its own, so that no other test runs meanwhile.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "../it/answers.rs"]
+#[allow(dead_code, reason = "the other tests need more of it")]
+mod answers;
+mod cost;
+mod generated;
+#[path = "../it/lab.rs"]
+#[allow(dead_code, reason = "the other tests need more of it")]
+mod lab;
+#[path = "../it/service.rs"]
+#[allow(dead_code, reason = "the other tests need more of it")]
+mod service;
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use time::OffsetDateTime;
+
+use answers::{attempt, later, stop};
+use cost::{Side, measure};
+use lab::{Lab, Wants};
+use service::{DELIVERED, FAILED};
+
+/// Of each kind of call.
+const CALLS: usize = 300;
+
+/// The most pages that a call may touch on the full ledger, of those that it touches on the empty one.
+const MOST_PAGES: f64 = 1.25;
+
+/// The same of its time, with room for what else the machine does.
+const MOST_TIME: f64 = 1.6;
+
+#[sqlx::test(migrations = "../../migrations")]
+#[ignore = "makes a million deliveries, half a minute: scripts/run-tests.sh e2e"]
+async fn a_million_deliveries_on_the_ledger_cost_a_call_nothing(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let full = generated::database_beside(&connect).await;
+    let mut sides = [side(&pool, &connect).await, side(&pool, &full).await];
+    generated::fill(&sides[1].lab.database, &full).await;
+    generated::settle(&sides[0].lab.database).await;
+
+    let mut costs = Vec::new();
+    costs.push(
+        measure("open", &mut sides, CALLS, async |doors, work, call| {
+            let attempt = doors.service.open_one(work.events[call], &format!("inv_{call}")).await;
+            work.attempts.push(attempt);
+        })
+        .await,
+    );
+    costs.push(
+        measure("record a failure", &mut sides, CALLS, async |doors, work, call| {
+            later(doors.service.record(&work.attempts[call], FAILED).await);
+        })
+        .await,
+    );
+    for side in &sides {
+        side.lab
+            .execute(
+                "update deliveries set due_at = now() where state = 'pending' and due_at < now() + interval '1 hour'",
+            )
+            .await;
+    }
+    costs.push(
+        measure("next", &mut sides, CALLS, async |doors, work, call| {
+            let before = &work.attempts[call];
+            work.attempts[call] = attempt(doors.service.next(before.delivery_id, 1, "inv_next").await);
+        })
+        .await,
+    );
+    costs.push(
+        measure("record a 2xx", &mut sides, CALLS, async |doors, work, call| {
+            stop(doors.service.record(&work.attempts[call], DELIVERED).await);
+        })
+        .await,
+    );
+    costs.push(
+        measure("audit of the last hour", &mut sides, 50, async |doors, _, _| {
+            let now = OffsetDateTime::now_utc();
+            let account =
+                store::audit::account(&doors.portal, now - Duration::from_secs(3600), now, 600).await.unwrap();
+            assert_eq!(account.delivered, i64::try_from(CALLS).unwrap(), "{account:?}");
+        })
+        .await,
+    );
+    for cost in &costs {
+        eprintln!("{cost}");
+    }
+    for cost in &costs {
+        let (pages, time) = cost.ratios();
+        assert!(pages <= MOST_PAGES && time <= MOST_TIME, "the ledger's age costs too much: {cost}");
+    }
+    drop(sides);
+    generated::drop_database(&full).await;
+}
+
+/// A ledger with one merchant, whose events wait to be opened.
+async fn side(pool: &PgPoolOptions, connect: &PgConnectOptions) -> Side {
+    // One connection, so that what it does is known when it says so.
+    let lab = Lab::start(pool.clone().max_connections(1), connect.clone()).await;
+    lab.execute("select ensure_partitions(60)").await;
+    let merchant = lab.merchant().await;
+    lab.endpoint(&merchant, Wants::default()).await;
+    let mut side = Side::new(lab, connect.clone());
+    for _ in 0..CALLS {
+        side.work.events.push(side.lab.payment(&merchant).await.event_id);
+    }
+    side
+}
