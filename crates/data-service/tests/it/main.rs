@@ -13,6 +13,7 @@ mod order;
 mod overdue;
 mod parked_records;
 mod record;
+mod retention;
 mod rotation;
 mod secrets;
 mod service;

@@ -16,9 +16,12 @@ mod lab;
 #[allow(dead_code, reason = "the other tests need more of it")]
 mod service;
 
-use std::time::Duration;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
+use data_service::retention::drop_old_days;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use store::retention::{Ages, old_days};
 use time::OffsetDateTime;
 
 use answers::{attempt, later, stop};
@@ -37,7 +40,10 @@ const MOST_TIME: f64 = 1.6;
 
 #[sqlx::test(migrations = "../../migrations")]
 #[ignore = "makes a million deliveries, half a minute: scripts/run-tests.sh e2e"]
-async fn a_million_deliveries_on_the_ledger_cost_a_call_nothing(pool: PgPoolOptions, connect: PgConnectOptions) {
+async fn a_million_deliveries_cost_a_call_nothing_and_a_day_of_them_is_dropped_within_a_second(
+    pool: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
     let full = generated::database_beside(&connect).await;
     let mut sides = [side(&pool, &connect).await, side(&pool, &full).await];
     generated::fill(&sides[1].lab.database, &full).await;
@@ -78,7 +84,7 @@ async fn a_million_deliveries_on_the_ledger_cost_a_call_nothing(pool: PgPoolOpti
         .await,
     );
     costs.push(
-        measure("audit of the last hour", &mut sides, 50, async |doors, _, _| {
+        measure("audit of the last hour", &mut sides, 100, async |doors, _, _| {
             let now = OffsetDateTime::now_utc();
             let account =
                 store::audit::account(&doors.portal, now - Duration::from_secs(3600), now, 600).await.unwrap();
@@ -93,6 +99,7 @@ async fn a_million_deliveries_on_the_ledger_cost_a_call_nothing(pool: PgPoolOpti
         let (pages, time) = cost.ratios();
         assert!(pages <= MOST_PAGES && time <= MOST_TIME, "the ledger's age costs too much: {cost}");
     }
+    drop_half(&sides[1].lab).await;
     drop(sides);
     generated::drop_database(&full).await;
 }
@@ -109,4 +116,41 @@ async fn side(pool: &PgPoolOptions, connect: &PgConnectOptions) -> Side {
         side.work.events.push(side.lab.payment(&merchant).await.event_id);
     }
     side
+}
+
+/// Drops the older half of the days, and pays meanwhile.
+async fn drop_half(lab: &Lab) {
+    let (app, merchant) = (lab.app(), lab.merchant().await);
+    let half = Duration::from_secs(15 * 24 * 3600);
+    let ages = Ages { events: half, ledger: half };
+    let days = async || old_days(&lab.database, ages).await.unwrap();
+    let (before, ended) = (days().await, Cell::new(false));
+    let dropping = async {
+        let whole = drop_old_days(&app, ages).await;
+        ended.set(true);
+        whole
+    };
+    let paying = async {
+        let mut waits = Vec::new();
+        while !ended.get() {
+            let began = Instant::now();
+            lab.payment(&merchant).await;
+            waits.push(began.elapsed());
+        }
+        waits
+    };
+    let began = Instant::now();
+    let (whole, waits) = futures_util::future::join(dropping, paying).await;
+    let took = began.elapsed();
+    assert!(whole && days().await.is_empty(), "these are left: {:?}", days().await);
+    let dropped = u32::try_from(before.iter().filter(|day| day.table == "domain_events").count()).unwrap();
+    let longest = waits.iter().max().unwrap();
+    eprintln!(
+        "{dropped} days dropped in {took:?}, {:?} each; the longest of {} payments meanwhile took {longest:?}",
+        took / dropped,
+        waits.len()
+    );
+    assert!(dropped >= 14, "{before:?}");
+    assert!(took / dropped < Duration::from_secs(1), "dropping a day takes {:?}", took / dropped);
+    assert!(*longest < Duration::from_secs(1), "a payment waited for {longest:?}");
 }
