@@ -7,6 +7,7 @@ mod identity_key;
 mod ledger_client;
 mod position;
 mod post;
+mod progress;
 mod reconciler;
 mod registration;
 mod server;
@@ -38,7 +39,7 @@ async fn register(flags: Register) -> anyhow::Result<()> {
     if flags.check_config {
         return Ok(());
     }
-    let registrar = Registrar::new(&flags.restate)?;
+    let registrar = Registrar::new(&flags.restate, None)?;
     registrar.ensure(registration::Deployment::Anew).await.context("registering with Restate")?;
     tracing::info!("the deployment, the Kafka cluster and the subscription are registered");
     Ok(())

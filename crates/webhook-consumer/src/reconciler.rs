@@ -50,7 +50,7 @@ pub fn start(lifecycle: &Lifecycle, flags: &Serve, ledger: LedgerClient) -> Resu
     let limits = Limits { connect: Duration::from_secs(2), whole: Duration::from_secs(10) };
     let mut reconciler = Reconciler {
         ledger,
-        registrar: Registrar::new(&flags.restate)?,
+        registrar: Registrar::new(&flags.restate, Some(flags.stalled_after))?,
         client: client::build(limits).map_err(registration::Error::Client)?,
         ingress: flags.restate_ingress_url.clone(),
         holder: format!("webhook-consumer {}", Uuid::now_v7()),

@@ -5,6 +5,7 @@ mod consumer_killed;
 mod in_order;
 mod latest_only;
 mod relay_killed;
+mod stalled;
 mod wiped;
 
 use std::collections::HashSet;
