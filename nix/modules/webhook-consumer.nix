@@ -27,6 +27,14 @@ import ../service.nix self "webhook-consumer" (
         description = "Take requests that nobody has signed. Only where nobody else can reach the port.";
       };
       inherit (unit.options) kafka topic allowNetworks allowHttp;
+      stalledAfter = lib.mkOption {
+        type = lib.types.str;
+        default = "60s";
+        example = "5m";
+        description = ''
+          Restate's subscription is made anew if its Kafka group commits nothing for so long although the topic grows; 10s
+          at least.'';
+      };
     };
     flags = {
       data-service-url = cfg.dataServiceUrl;
@@ -34,6 +42,7 @@ import ../service.nix self "webhook-consumer" (
       restate-ingress-url = cfg.restateIngressUrl;
       restate-admin-url = cfg.restateAdminUrl;
       inherit (cfg) open topic;
+      stalled-after = cfg.stalledAfter;
       kafka = lib.concatStringsSep "," cfg.kafka;
       allow-network = cfg.allowNetworks;
       allow-http = cfg.allowHttp;

@@ -10,6 +10,7 @@ use chassis::flags::{Listen, ServiceFlags, duration};
 use chassis::telemetry::LogFormat;
 use domain::gate::Limits;
 use domain::protocol::BUSY_FROM;
+use store::retention::Ages;
 
 /// The truth at delivery time, and the ledger.
 #[derive(Debug, clap::Parser)]
@@ -94,10 +95,19 @@ pub struct Serve {
     /// An endpoint that has failed for so long without a success is disabled; 0s is never.
     #[arg(long, env = "EVERHOOK_DISABLED_AFTER", value_parser = duration, default_value = "5d")]
     pub disabled_after: Duration,
+    /// Events are kept for so long, in whole days of UTC: as long as Kafka keeps them, or longer.
+    #[arg(long, env = "EVERHOOK_KEEP_EVENTS", value_parser = duration, default_value = "30d")]
+    pub keep_events: Duration,
+    /// What became of events is kept for so long, in whole days of UTC: as long as the events, or longer.
+    #[arg(long, env = "EVERHOOK_KEEP_LEDGER", value_parser = duration, default_value = "90d")]
+    pub keep_ledger: Duration,
     /// What every service takes.
     #[command(flatten)]
     pub service: ServiceFlags,
 }
+
+/// As long as Kafka's topic keeps events, which may be read again.
+const KEEP_AT_LEAST: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl Serve {
     /// What is asked of every endpoint alike.
@@ -130,6 +140,44 @@ impl Serve {
             self.database.database_connections >= 3,
             "--database-connections must be at least 3: for the fast commits, for the durable ones, and for the rest"
         );
+        ensure!(
+            self.keep_events >= KEEP_AT_LEAST,
+            "--keep-events must be at least 7d: Kafka may bring each event of 7 days again"
+        );
+        ensure!(
+            self.keep_ledger >= self.keep_events,
+            "--keep-ledger must be at least --keep-events: without its ledger an event that is there would be sent again"
+        );
         Ok(())
+    }
+
+    /// How long things are kept.
+    #[must_use]
+    pub const fn ages(&self) -> Ages {
+        Ages { events: self.keep_events, ledger: self.keep_ledger }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    fn refusal(ages: &[&str]) -> Option<String> {
+        let flags = ["--token-file=t", "--portal-token-file=p", "--key-file=k", "--database-url=postgres://u@h/d"];
+        let words = ["data-service", "serve"].into_iter().chain(flags).chain(ages.iter().copied());
+        let Command::Serve(serve) = Config::parse_from(words).command else { panic!("this is serve") };
+        serve.validate().err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn events_outlive_kafka_s_and_the_ledger_outlives_the_events() {
+        assert_eq!(refusal(&[]), None);
+        assert_eq!(refusal(&["--keep-events=7d", "--keep-ledger=7d"]), None);
+        let too_short = refusal(&["--keep-events=6d"]).unwrap();
+        assert!(too_short.starts_with("--keep-events must be at least 7d"), "{too_short}");
+        let crossed = refusal(&["--keep-events=30d", "--keep-ledger=29d"]).unwrap();
+        assert!(crossed.starts_with("--keep-ledger must be at least --keep-events"), "{crossed}");
     }
 }

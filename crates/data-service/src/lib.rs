@@ -7,5 +7,6 @@ mod internal;
 mod keyring;
 pub mod maintenance;
 mod payload;
+pub mod retention;
 
 pub use keyring::Keyring;

@@ -54,7 +54,7 @@ async fn serve(flags: Serve) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::on_signals().context("installing signal handlers")?;
     let app = app::App::new(&flags, &lifecycle)?;
     let listener = server::bind(flags.listen).await?;
-    maintenance::start(&lifecycle, app.clone());
+    maintenance::start(&lifecycle, app.clone(), flags.ages());
     let consumer = Token::from_file(&flags.token_file).context("reading --token-file")?;
     let portal = Token::from_file(&flags.portal_token_file).context("reading --portal-token-file")?;
     let router = app::router(app, consumer, portal);

@@ -69,7 +69,7 @@ pub(crate) async fn read(
     QueryParams(asked): QueryParams<Asked>,
 ) -> Result<Json<Audit>, Error> {
     let Window { from, to } = Window::new(asked.from, asked.to)?;
-    let account = account(&portal.pool, from.into_inner(), to.into_inner(), PATIENCE_S).await?;
+    let account = account(&portal.lists, from.into_inner(), to.into_inner(), PATIENCE_S).await?;
     let difference = account.difference.into_iter();
     Ok(Json(Audit {
         from,

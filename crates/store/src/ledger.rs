@@ -32,7 +32,7 @@ pub use resend::{Resent, resend_on};
 pub use steps::{
     Exchange, Guard, LoggedAttempt, Seen, StepRow, deliveries, deliveries_on, write_steps, write_steps_on,
 };
-pub use sweep::{Sweep, advance_sweep, read_sweep, take_lease, unrouted};
+pub use sweep::{Sweep, advance_sweep, read_horizon, read_sweep, take_lease, unrouted};
 
 /// A moment as the database has it.
 pub type Moment = OffsetDateTime;

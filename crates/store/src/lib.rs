@@ -17,6 +17,7 @@ pub mod parked;
 pub mod payload;
 pub mod payments;
 mod pool;
+pub mod retention;
 pub mod schema;
 pub mod secrets;
 pub mod span;

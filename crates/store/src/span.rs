@@ -44,7 +44,7 @@ impl Span {
 }
 
 /// What the SQL function of this name says.
-fn lowest_id(prefix: &str, unix_ms: i128) -> String {
+pub(crate) fn lowest_id(prefix: &str, unix_ms: i128) -> String {
     let most = (1_i128 << 48) - 1;
     format!("{prefix}{:012x}{:020}", unix_ms.clamp(0, most), 0)
 }

@@ -107,11 +107,17 @@ pub struct Serve {
     /// How often the next step of a job is asked for, which a resend waits for, too.
     #[arg(long, env = "EVERHOOK_JOBS_EVERY", value_parser = duration, default_value = "500ms")]
     pub jobs_every: Duration,
+    /// Restate's subscription is made anew if its Kafka group commits nothing for so long although the topic grows.
+    #[arg(long, env = "EVERHOOK_STALLED_AFTER", value_parser = duration, default_value = "60s")]
+    pub stalled_after: Duration,
     #[command(flatten)]
     pub egress: EgressFlags,
     #[command(flatten)]
     pub service: ServiceFlags,
 }
+
+/// Twice Kafka's auto.commit.interval.ms.
+const SHORTEST_STALL: Duration = Duration::from_secs(10);
 
 impl Serve {
     /// Checks what clap can't.
@@ -119,6 +125,10 @@ impl Serve {
         ensure!(self.wave > 0, "--wave must be at least 1");
         ensure!(!self.reconcile_every.is_zero(), "--reconcile-every must be longer than nothing");
         ensure!(!self.jobs_every.is_zero(), "--jobs-every must be longer than nothing");
+        ensure!(
+            self.stalled_after >= SHORTEST_STALL,
+            "--stalled-after must be at least 10s: Restate commits every 5 s how far it is"
+        );
         let said = [self.identity_key.is_some(), self.identity_key_file.is_some(), self.open];
         ensure!(
             said.iter().filter(|said| **said).count() == 1,

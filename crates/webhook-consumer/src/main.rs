@@ -9,6 +9,7 @@ mod in_flight;
 mod ledger_client;
 mod position;
 mod post;
+mod progress;
 mod reconciler;
 mod registration;
 mod server;
@@ -41,7 +42,7 @@ async fn register(flags: Register) -> anyhow::Result<()> {
     if flags.check_config {
         return Ok(());
     }
-    let registrar = Registrar::new(&flags.restate)?;
+    let registrar = Registrar::new(&flags.restate, None)?;
     registrar.ensure(registration::Deployment::Anew).await.context("registering with Restate")?;
     tracing::info!("the deployment, the Kafka cluster and the subscription are registered");
     Ok(())

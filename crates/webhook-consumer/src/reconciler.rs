@@ -33,7 +33,7 @@ pub fn start(lifecycle: &Lifecycle, flags: &Serve, ledger: LedgerClient) -> Resu
     jobs::start(lifecycle, flags.jobs_every, ledger.clone(), ingress.clone(), holder.clone());
     let mut reconciler = Reconciler {
         ledger,
-        registrar: Registrar::new(&flags.restate)?,
+        registrar: Registrar::new(&flags.restate, Some(flags.stalled_after))?,
         ingress,
         holder,
         every: flags.reconcile_every,

@@ -1,18 +1,21 @@
 //! What Restate must know: this deployment, the Kafka cluster, and one subscription to the topic.
 //!
 //! The subscription remembers the topic's id in its `client.id`: Restate drops records whose offsets it has seen,
-//! so a topic that was made anew needs a new subscription.
+//! so a topic that was made anew needs a new subscription. So does one whose consumer hangs: it goes on where its group is.
 
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use chassis::Token;
 use chassis::client::{self, Limits};
+use chassis::error_chain::Chain;
 use chassis::flags::FileError;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::config::RestateFlags;
+use crate::progress::{self, Groups, Stall, Watch};
 use crate::topic::{self, Topics};
 
 const CLUSTER: &str = "everhook";
@@ -36,6 +39,21 @@ pub struct Registrar {
     token: Option<Token>,
     flags: RestateFlags,
     topics: std::sync::Arc<Topics>,
+    vigil: Option<Vigil>,
+}
+
+/// Looks whether the subscription goes on.
+struct Vigil {
+    groups: std::sync::Arc<Groups>,
+    seen: Mutex<LastSeen>,
+    patience: Duration,
+}
+
+struct LastSeen {
+    watch: Watch,
+    next_look: Instant,
+    /// The last look failed; that is told once.
+    is_blind: bool,
 }
 
 /// The registration could not be looked at or mended; it may be tried again.
@@ -72,8 +90,11 @@ pub enum Error {
         /// Its words.
         body: String,
     },
-    /// The look-up of the topic died.
-    #[error("the look-up of the topic was cut off")]
+    /// How far the subscription is can't be looked at.
+    #[error("looking how far the subscription is")]
+    Progress(#[source] progress::Error),
+    /// A look-up in Kafka died.
+    #[error("a look-up in Kafka was cut off")]
     Cut,
 }
 
@@ -115,7 +136,8 @@ struct Subscription {
 
 impl Registrar {
     /// Sets up the clients; connects to nothing yet.
-    pub fn new(flags: &RestateFlags) -> Result<Self, Error> {
+    /// A subscription that stands still for longer than `stalled_after` while its topic grows is made anew.
+    pub fn new(flags: &RestateFlags, stalled_after: Option<Duration>) -> Result<Self, Error> {
         let limits = Limits { connect: Duration::from_secs(2), whole: Duration::from_secs(20) };
         let token =
             flags.restate_admin_token_file.as_deref().map(Token::from_file).transpose().map_err(Error::Token)?;
@@ -123,15 +145,24 @@ impl Registrar {
             client: client::build(limits).map_err(Error::Client)?,
             token,
             topics: std::sync::Arc::new(Topics::new(&flags.kafka, &flags.kafka_properties).map_err(Error::Topic)?),
+            vigil: stalled_after.map(|patience| Vigil::new(flags, patience)).transpose()?,
             flags: flags.clone(),
         })
     }
 
     /// Makes what is missing; leaves alone what is right.
     pub async fn ensure(&self, deployment: Deployment) -> Result<(), Error> {
-        self.ensure_deployment(deployment).await?;
-        self.ensure_cluster().await?;
-        self.ensure_subscription().await
+        let ensured = async {
+            self.ensure_deployment(deployment).await?;
+            self.ensure_cluster().await?;
+            self.ensure_subscription().await
+        };
+        let done = ensured.await;
+        if let (Err(_), Some(vigil)) = (&done, &self.vigil) {
+            // While Kafka or Restate are away, nothing can go on.
+            vigil.seen().watch.forget();
+        }
+        done
     }
 
     async fn ensure_deployment(&self, deployment: Deployment) -> Result<(), Error> {
@@ -185,15 +216,30 @@ impl Registrar {
         let client_id = format!("everhook-{topic_id}");
         let source = format!("kafka://{CLUSTER}/{}", self.flags.topic);
         let known: Subscriptions = self.get("/subscriptions").await?;
+        let stall = match &self.vigil {
+            Some(vigil) if !known.subscriptions.is_empty() => vigil.look(&self.flags.topic).await,
+            _ => None,
+        };
         let mut right = false;
         for subscription in known.subscriptions.iter().filter(|s| s.source == source && s.sink == SINK) {
             let of_this_topic = subscription.options.get("client.id").and_then(Value::as_str) == Some(&client_id);
-            if of_this_topic && !right {
+            if of_this_topic && !right && stall.is_none() {
                 right = true;
                 continue;
             }
             self.send(Method::DELETE, &format!("/subscriptions/{}", subscription.id), None).await?;
-            tracing::warn!(subscription.id, "a subscription to another topic of this name was deleted");
+            match stall {
+                Some((Stall { partition, position, for_so_long }, members)) if of_this_topic => tracing::warn!(
+                    subscription.id,
+                    partition,
+                    committed = position.committed,
+                    end = position.end,
+                    members,
+                    ?for_so_long,
+                    "the subscription stood still while its topic grew; it was deleted, and is made anew"
+                ),
+                _ => tracing::warn!(subscription.id, "a subscription to another topic of this name was deleted"),
+            }
         }
         if right {
             return Ok(());
@@ -246,5 +292,60 @@ impl Registrar {
         }
         let body = response.text().await.map_err(failed)?;
         Err(Error::Refused { method, path: path.to_owned(), status, body })
+    }
+}
+
+impl Vigil {
+    fn new(flags: &RestateFlags, patience: Duration) -> Result<Self, Error> {
+        let groups = Groups::new(&flags.kafka, &flags.kafka_properties, &flags.group_id).map_err(Error::Progress)?;
+        let seen = LastSeen { watch: Watch::new(patience), next_look: Instant::now(), is_blind: false };
+        Ok(Self { groups: std::sync::Arc::new(groups), seen: Mutex::new(seen), patience })
+    }
+
+    fn seen(&self) -> MutexGuard<'_, LastSeen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the subscription has stood still for too long, and how many members its group has, if Kafka says so.
+    /// It need not be known for the rest of the registration, so a failure is told and no more.
+    async fn look(&self, topic: &str) -> Option<(Stall, Option<usize>)> {
+        if Instant::now() < self.seen().next_look {
+            return None;
+        }
+        let positions = {
+            let topic = topic.to_owned();
+            self.ask(move |groups| groups.positions(&topic, TOPIC_TIMEOUT)).await
+        };
+        let stall = {
+            let now = Instant::now();
+            let mut seen = self.seen();
+            seen.next_look = now + self.patience / 10;
+            match positions {
+                Ok(positions) => {
+                    seen.is_blind = false;
+                    seen.watch.look(&positions, now)?
+                }
+                Err(error) => {
+                    if !seen.is_blind {
+                        tracing::warn!(error = %Chain(&error), "how far the subscription is can't be seen");
+                    }
+                    seen.is_blind = true;
+                    seen.watch.forget();
+                    return None;
+                }
+            }
+        };
+        // The next one gets as long.
+        self.seen().watch.forget();
+        Some((stall, self.ask(|groups| groups.members(TOPIC_TIMEOUT)).await.ok()))
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Groups) -> Result<T, progress::Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let groups = self.groups.clone();
+        let asked = tokio::task::spawn_blocking(move || question(&groups)).await;
+        asked.map_err(|_| Error::Cut)?.map_err(Error::Progress)
     }
 }

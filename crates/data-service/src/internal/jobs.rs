@@ -3,7 +3,7 @@
 //! Invariant: a step moves its deliveries and the job's place behind them in one transaction, so that a crash repeats none
 //! and forgets none. What is moved and not heard of, since the answer was lost, is overdue like anything else.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use axum::Json;
 use axum::extract::State;
@@ -157,7 +157,8 @@ async fn move_all(connection: &mut PgConnection, plan: &Plan, ids: &[String]) ->
         Plan::Settle(ParkedChoice::LatestPerObject) => Move::Resend,
         Plan::Settle(ParkedChoice::None) => Move::Decline,
     };
-    let seen = store::ledger::deliveries_on(connection, ids).await?;
+    let mut seen = store::ledger::deliveries_on(connection, ids).await?;
+    keep_those_with_events(connection, &mut seen).await?;
     let (resent, settled): (Vec<&Seen>, Vec<&Seen>) =
         seen.iter().partition(|seen| matches!(what(&seen.delivery_id), Move::Resend));
     let (in_line, alone): (Vec<&Seen>, Vec<&Seen>) = resent.into_iter().partition(|seen| seen.in_line.is_some());
@@ -167,6 +168,21 @@ async fn move_all(connection: &mut PgConnection, plan: &Plan, ids: &[String]) ->
     moved.done += in_line.done;
     moved.again.extend(in_line.again);
     Ok(moved)
+}
+
+/// What has ended does not keep its event's day, and without its event it can't be sent. The horizon is behind whatever is
+/// dropped, and stays where it is until this transaction ends.
+async fn keep_those_with_events(connection: &mut PgConnection, seen: &mut Vec<Seen>) -> Result<(), store::Error> {
+    let ids: Vec<String> = seen.iter().map(|seen| seen.event_id.clone()).collect();
+    let kept: HashMap<String, bool> = store::ledger::events_on(connection, &ids)
+        .await?
+        .into_iter()
+        .map(|event| (event.event_id, event.before_horizon))
+        .collect();
+    seen.retain(|seen| {
+        kept.get(&seen.event_id).is_some_and(|before_horizon| seen.state == DeliveryState::Parked || !before_horizon)
+    });
+    Ok(())
 }
 
 async fn resend_alone(connection: &mut PgConnection, alone: &[&Seen]) -> Result<Moved, store::Error> {

@@ -50,6 +50,11 @@ async fn open(core: &Core, items: &[Open]) -> Result<Vec<Opened>, store::Error> 
     let events: HashMap<String, Event> =
         store::ledger::events(&core.fast, &ids).await?.into_iter().map(|e| (e.event_id.clone(), e)).collect();
     let endpoints = endpoints_of(core, &events).await?;
+    // Below the horizon, events are dropped: what is not there is not unknown.
+    let horizon = match ids.iter().all(|id| events.contains_key(id)) {
+        true => None,
+        false => Some(store::ledger::read_horizon(&core.fast).await?),
+    };
 
     let mut drawn = Vec::new();
     let mut in_line = Vec::new();
@@ -57,6 +62,7 @@ async fn open(core: &Core, items: &[Open]) -> Result<Vec<Opened>, store::Error> 
     for ((item, id), first) in items.iter().zip(&ids).zip(firsts(items, |item| item.event_id)) {
         stages.push(match events.get(id) {
             _ if !first => Stage::Answered(Opened::Failed),
+            None if horizon.as_ref().is_some_and(|horizon| id < horizon) => Stage::BeforeHorizon,
             None => Stage::Answered(Opened::UnknownEvent),
             Some(event) if event.before_horizon => Stage::BeforeHorizon,
             Some(event) => {

@@ -33,17 +33,18 @@ async fn exhausted(lab: &Lab, wants: Wants, many: usize) -> (String, Vec<EventId
     (endpoint, events)
 }
 
-/// Exhausted deliveries as if so many had been made, behind the service's back.
-async fn many_exhausted(lab: &Lab, endpoint_id: &str, many: i64) {
+/// Exhausted deliveries of an event as if so many had been made, behind the service's back.
+async fn many_exhausted(lab: &Lab, merchant: &str, endpoint_id: &str, many: i64) {
+    let event_id = lab.payment(merchant).await.event_id;
     sqlx::query(
         "insert into deliveries
             (delivery_id, event_id, endpoint_id, state, reason, claim, attempts, due_at, ended_at)
-         select new_id('dlv_', clock_timestamp()), 'evt_' || lpad(n::text, 32, '0'), $1, 'exhausted', 'schedule_used_up',
-            1, 1, now(), now()
-         from generate_series(1, $2) as n",
+         select new_id('dlv_', clock_timestamp()), $3, $1, 'exhausted', 'schedule_used_up', 1, 1, now(), now()
+         from generate_series(1, $2)",
     )
     .bind(endpoint_id)
     .bind(many)
+    .bind(event_id.to_string())
     .execute(&lab.database)
     .await
     .unwrap();
@@ -154,7 +155,7 @@ async fn a_job_goes_on_where_it_stopped_whichever_process_takes_the_next_step(
     let lab = Lab::start(pool, connect).await;
     let merchant = lab.merchant().await;
     let endpoint = lab.endpoint(&merchant, one_attempt()).await;
-    many_exhausted(&lab, &endpoint, 1_000).await;
+    many_exhausted(&lab, &merchant, &endpoint, 1_000).await;
     let other = lab.another().await;
     let job = lab.job(&endpoint, Job::Recover(EXHAUSTED)).await;
     let mut seen = HashSet::new();
@@ -181,7 +182,7 @@ async fn a_cancelled_job_moves_nothing_more(pool: PgPoolOptions, connect: PgConn
     let lab = Lab::start(pool, connect).await;
     let merchant = lab.merchant().await;
     let endpoint = lab.endpoint(&merchant, one_attempt()).await;
-    many_exhausted(&lab, &endpoint, 300).await;
+    many_exhausted(&lab, &merchant, &endpoint, 300).await;
     let job = lab.job(&endpoint, Job::Recover(EXHAUSTED)).await;
     assert_eq!(lab.service.job_step().await.deliveries.len(), 200);
     lab.execute("update jobs set state = 'cancelled', ended_at = now()").await;
@@ -208,14 +209,34 @@ async fn a_job_takes_only_the_states_and_the_time_that_it_is_about(pool: PgPoolO
 }
 
 #[sqlx::test(migrations = "../../migrations")]
+async fn what_has_ended_is_not_resent_once_its_event_may_be_gone(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start(pool, connect).await;
+    let (endpoint, events) = exhausted(&lab, Wants::default(), 2).await;
+    lab.execute(
+        "update deliveries set state = 'parked', reason = 'declined'
+         where delivery_id = (select max(delivery_id) from deliveries)",
+    )
+    .await;
+    lab.execute("update horizon set event_id = 'evt_f'").await;
+    let job = lab.job(&endpoint, Job::Recover(EXHAUSTED)).await;
+    let sent = lab.service.finish_jobs().await;
+    assert_eq!(lab.progress(&job).await, ("done".to_owned(), Some(2), 1, 1));
+    assert_eq!(
+        sent[0].delivery_id.to_string(),
+        lab.delivery(events[1]).await.delivery_id,
+        "what is parked keeps its day"
+    );
+}
+
+#[sqlx::test(migrations = "../../migrations")]
 async fn jobs_take_turns_and_one_that_can_t_go_on_holds_up_nobody(pool: PgPoolOptions, connect: PgConnectOptions) {
     let lab = Lab::start(pool, connect).await;
     let merchant = lab.merchant().await;
     let (large, small) = (lab.endpoint(&merchant, one_attempt()).await, lab.endpoint(&merchant, one_attempt()).await);
-    many_exhausted(&lab, &large, 1_000).await;
+    many_exhausted(&lab, &merchant, &large, 1_000).await;
     let first = lab.job(&large, Job::Recover(EXHAUSTED)).await;
     assert_eq!(lab.service.job_step().await.deliveries.len(), 200);
-    many_exhausted(&lab, &small, 1).await;
+    many_exhausted(&lab, &merchant, &small, 1).await;
     let second = lab.job(&small, Job::Recover(EXHAUSTED)).await;
     assert_eq!(lab.service.job_step().await.deliveries.len(), 1, "who has waited longest goes first");
     assert_eq!(lab.progress(&second).await.0, "done");

@@ -17,6 +17,7 @@ mod overdue;
 mod parked_records;
 mod paused;
 mod record;
+mod retention;
 mod rotation;
 mod secrets;
 mod service;

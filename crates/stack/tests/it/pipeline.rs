@@ -9,6 +9,7 @@ mod rate_limit;
 mod recovered;
 mod relay_killed;
 mod secrets;
+mod stalled;
 mod test_events;
 mod wiped;
 

@@ -4,6 +4,7 @@ use sqlx::PgPool;
 
 use super::Moment;
 use crate::Error;
+use crate::kept::KeptConnections;
 
 /// Where the sweep stands.
 #[derive(Debug, Clone)]
@@ -52,6 +53,17 @@ pub async fn read_sweep(pool: &PgPool) -> Result<Sweep, Error> {
     .fetch_one(pool)
     .await
     .map_err(Error::doing("reading where the sweep stands"))
+}
+
+/// The id below which events may be gone.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn read_horizon(connections: &KeptConnections) -> Result<String, Error> {
+    let mut connection = connections.take().await?;
+    let done = sqlx::query_scalar!("select event_id from horizon").fetch_one(&mut *connection).await;
+    connection.keep_after(&done);
+    done.map_err(Error::doing("reading the horizon"))
 }
 
 /// Unrouted events from `from` on, oldest first: those older than `any_ms`, and those older than `overtaken_ms` if

@@ -47,6 +47,8 @@ async fn what_is_not_allowed_is_refused(pool: PgPoolOptions, connect: PgConnectO
         ("everhook_payments", "select from deliveries"),
         ("everhook_payments", "select from endpoint_secrets"),
         ("everhook_payments", "select ensure_partitions(1)"),
+        ("everhook_payments", "select move_horizon('90 days')"),
+        ("everhook_portal", "select drop_day('attempts', '2026-01-01', '90 days')"),
         ("everhook_payments", "alter table payments disable trigger payments_event_on_insert"),
         ("everhook_payments", "set session_replication_role = replica"),
         ("everhook_payments", "select write_test_event('ep_')"),
