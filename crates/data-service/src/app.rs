@@ -16,7 +16,7 @@ use store::kept::KeptConnections;
 use store::{Durability, PgPool, Statements};
 
 use crate::config::Serve;
-use crate::internal::HandedOut;
+use crate::internal::{HandedOut, Timed};
 use crate::keyring::{self, Keyring};
 use crate::{internal, payload};
 
@@ -99,8 +99,8 @@ impl Core {
 #[derive(Clone)]
 pub struct App {
     pub(crate) core: Arc<Core>,
-    pub(crate) opens: Batcher<Open, Opened>,
-    pub(crate) asks: Batcher<Ask, Answer>,
+    pub(crate) opens: Batcher<Open, Timed<Opened>>,
+    pub(crate) asks: Batcher<Ask, Timed<Answer>>,
     pub(crate) records: Batcher<Recorded, Answer>,
 }
 

@@ -20,6 +20,7 @@ pub mod sealed_answers;
 pub mod sealed_headers;
 pub mod secrets;
 
+pub use gates::Timed;
 pub use handed_out::HandedOut;
 
 /// A parked record carries its bytes in base64; Kafka's limit is about 1 MiB.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::ledger::SHORTEST_WAIT;
 
 /// Slots are so much further apart than the rate asks: the way to the receiver is not always as long.
-const SLACK: f64 = 1.05;
+const SLACK: f64 = 1.07;
 
 /// Whoever waits for a slot of the rate comes back so long before it, for timers may be late; what is left of the wait
 /// is told with the attempt. A slot whose owner is later than that is lost.
@@ -269,7 +269,7 @@ mod tests {
             assert!(within <= 50, "{within} after {first:?}");
         }
         let average = 499.0 / (slots[499] - SHORTEST_NOTICE).as_secs_f64();
-        assert!(average >= 47.0, "{average}");
+        assert!(average >= 46.5, "{average}");
     }
 
     #[test]
@@ -347,6 +347,6 @@ mod tests {
         let limits = limits();
         let mut gate = Gate { rate: rate(10), ..open_gate(&limits) };
         let slots = [0, 1].map(|_| leaves_in(gate.admit(&limits, NOBODY, LEASE, None)));
-        assert_eq!(slots, [5_000, 5_105].map(Duration::from_millis));
+        assert_eq!(slots, [5_000, 5_107].map(Duration::from_millis));
     }
 }

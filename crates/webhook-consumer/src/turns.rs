@@ -22,10 +22,12 @@ impl Turns {
     pub async fn wait(&self, endpoint_id: EndpointId, apart: Duration) {
         let turn = self.of(endpoint_id, apart);
         let mut last = turn.lock().await;
-        if let Some(last) = *last {
-            tokio::time::sleep_until(last + apart).await;
-        }
-        *last = Some(Instant::now());
+        let now = Instant::now();
+        // Of the moment at which it was to leave, not of that at which it did: timers are late by a millisecond, and that
+        // must not add up.
+        let leaves = last.map_or(now, |last| now.max(last + apart));
+        tokio::time::sleep_until(leaves).await;
+        *last = Some(leaves);
     }
 
     fn of(&self, endpoint_id: EndpointId, apart: Duration) -> Turn {

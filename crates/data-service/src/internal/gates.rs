@@ -7,12 +7,15 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use domain::gate::{Admission, Gate, InFlight};
-use domain::protocol::{Attempt, Busy, Slot};
+use domain::protocol::{Answer, Attempt, Busy, Opened, Slot};
 use store::ledger::{Endpoint, LockedGate};
 use store::transaction::{begin, commit};
 
 use super::millis;
 use crate::app::Core;
+
+/// Those that are late for their slots leave so much closer together than the rate asks, and so catch up.
+const CATCHING_UP: f64 = 0.97;
 
 /// Why an endpoint was disabled that failed for too long.
 const FAILING: &str = "failing";
@@ -42,12 +45,50 @@ impl Admitted {
         self.admissions.next().unwrap_or(Admission::NOW)
     }
 
-    /// Takes off the time that has passed until the answer leaves.
+    /// Takes off the time that has passed since.
     pub fn settle(&self, attempt: &mut Attempt) {
-        if let Some(slot) = &mut attempt.slot {
-            let passed = u64::try_from(self.at.elapsed().as_millis()).unwrap_or(u64::MAX);
-            slot.starts_in_ms = slot.starts_in_ms.saturating_sub(passed);
+        settle(attempt, self.at);
+    }
+}
+
+/// An answer that says when POSTs leave, counted from a moment. It may wait for the others of its call.
+pub struct Timed<T> {
+    answer: T,
+    at: Instant,
+}
+
+impl<T> Timed<T> {
+    /// Answers whose times count from now.
+    pub fn now(answers: Vec<T>) -> Vec<Self> {
+        let at = Instant::now();
+        answers.into_iter().map(|answer| Self { answer, at }).collect()
+    }
+}
+
+impl Timed<Answer> {
+    /// The answer as it leaves now.
+    pub fn settled(mut self) -> Answer {
+        if let Answer::Attempt(attempt) = &mut self.answer {
+            settle(attempt, self.at);
         }
+        self.answer
+    }
+}
+
+impl Timed<Opened> {
+    /// The answer as it leaves now.
+    pub fn settled(mut self) -> Opened {
+        if let Opened::Deliveries { attempts, .. } = &mut self.answer {
+            attempts.iter_mut().for_each(|attempt| settle(attempt, self.at));
+        }
+        self.answer
+    }
+}
+
+fn settle(attempt: &mut Attempt, since: Instant) {
+    if let Some(slot) = &mut attempt.slot {
+        let passed = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        slot.starts_in_ms = slot.starts_in_ms.saturating_sub(passed);
     }
 }
 
@@ -172,11 +213,11 @@ pub fn slot(endpoint: &Endpoint, admission: Admission) -> Option<(i64, i32)> {
 
 /// When the POST of an attempt that begins is to leave, as its consumer is told.
 pub fn told(endpoint: &Endpoint, admission: Admission) -> Option<Slot> {
-    let apart = Duration::from_secs(1) / rate(endpoint)?.get();
+    let apart = CATCHING_UP * f64::from(rate(endpoint)?.get()).recip();
     match admission {
         Admission::Begins { starts_in } => Some(Slot {
             starts_in_ms: millis(starts_in).unsigned_abs(),
-            apart_us: u64::try_from(apart.as_micros()).unwrap_or(u64::MAX),
+            apart_us: u64::try_from(Duration::from_secs_f64(apart).as_micros()).unwrap_or(u64::MAX),
         }),
         Admission::Waits { .. } => None,
     }

@@ -19,7 +19,7 @@ use store::kept::KeptConnections;
 use store::ledger::{Endpoint, Event, Exchange, Guard, LoggedAttempt, Seen, StepRow};
 use uuid::Uuid;
 
-use super::gates::{self, Admitted, Wanted};
+use super::gates::{self, Admitted, Timed, Wanted};
 use super::{firsts, in_time, millis, order, storable};
 use crate::app::{App, Core};
 use crate::compose;
@@ -28,18 +28,25 @@ use crate::compose;
 pub async fn post(State(app): State<App>, JsonBody(items): JsonBody<Vec<Ask>>) -> Json<Vec<Answer>> {
     let storable = |item: Ask| Ask { invocation_id: storable(item.invocation_id), ..item };
     let calls = items.into_iter().map(|item| app.asks.call(storable(item)));
-    Json(join_all(calls).await.into_iter().map(|answer| answer.unwrap_or(Answer::Failed)).collect())
+    Json(
+        join_all(calls)
+            .await
+            .into_iter()
+            .map(|answer| answer.map_or(Answer::Failed, Timed::<Answer>::settled))
+            .collect(),
+    )
 }
 
 /// Answers a batch. A failure of the database fails all of it; each item is then asked for again.
-pub async fn run(core: Arc<Core>, items: Vec<Ask>) -> Vec<Answer> {
-    match in_time(steps(&core, &items)).await {
+pub async fn run(core: Arc<Core>, items: Vec<Ask>) -> Vec<Timed<Answer>> {
+    let answers = match in_time(steps(&core, &items)).await {
         Ok(answers) => answers,
         Err(error) => {
             tracing::warn!(error = %Chain(&error), items = items.len(), "attempts could not be begun");
             items.iter().map(|_| Answer::Failed).collect()
         }
-    }
+    };
+    Timed::now(answers)
 }
 
 /// What a transition needs to know, as it was read.

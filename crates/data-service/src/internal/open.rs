@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 use store::ledger::{Endpoint, Event, Route, Routed};
 
 use super::first_time::{Before, Drawn, drafts, draw, is_in_line, wants};
-use super::gates::{self, Wanted};
+use super::gates::{self, Timed, Wanted};
 use super::order::OpenedInLine;
 use super::{firsts, in_time, next, order, storable};
 use crate::app::{App, Core};
@@ -22,18 +22,25 @@ use crate::app::{App, Core};
 pub async fn post(State(app): State<App>, JsonBody(items): JsonBody<Vec<Open>>) -> Json<Vec<Opened>> {
     let storable = |item: Open| Open { invocation_id: storable(item.invocation_id), ..item };
     let calls = items.into_iter().map(|item| app.opens.call(storable(item)));
-    Json(join_all(calls).await.into_iter().map(|answer| answer.unwrap_or(Opened::Failed)).collect())
+    Json(
+        join_all(calls)
+            .await
+            .into_iter()
+            .map(|answer| answer.map_or(Opened::Failed, Timed::<Opened>::settled))
+            .collect(),
+    )
 }
 
 /// Opens a batch. A failure of the database fails all of it; each item is then asked for again.
-pub async fn run(core: Arc<Core>, items: Vec<Open>) -> Vec<Opened> {
-    match in_time(open(&core, &items)).await {
+pub async fn run(core: Arc<Core>, items: Vec<Open>) -> Vec<Timed<Opened>> {
+    let answers = match in_time(open(&core, &items)).await {
         Ok(answers) => answers,
         Err(error) => {
             tracing::warn!(error = %Chain(&error), items = items.len(), "events could not be opened");
             items.iter().map(|_| Opened::Failed).collect()
         }
-    }
+    };
+    Timed::now(answers)
 }
 
 /// What is known of an item.
