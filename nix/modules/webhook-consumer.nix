@@ -26,7 +26,12 @@ import ../service.nix self "webhook-consumer" (
         default = false;
         description = "Take requests that nobody has signed. Only where nobody else can reach the port.";
       };
-      inherit (unit.options) kafka topic allowNetworks allowHttp;
+      inherit (unit.options)
+        kafka
+        topic
+        allowNetworks
+        allowHttp
+        ;
       stalledAfter = lib.mkOption {
         type = lib.types.str;
         default = "60s";
