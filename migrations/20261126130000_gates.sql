@@ -38,3 +38,24 @@ comment on column deliveries.slot_at is
 
 grant select, insert, update on gates to everhook_data;
 grant select on gates to everhook_portal;
+
+-- Whoever enables an endpoint again has done something about it: what failed before must not disable it at once.
+create function endpoints_forget_failures() returns trigger
+    language plpgsql
+    security definer
+    set search_path = pg_catalog, public, pg_temp
+as $$
+begin
+    update gates
+    set failures = 0, failing_since = null, disable_at = null, probe_at = null, probes = 0
+    where endpoint_id = new.endpoint_id and failures > 0;
+    return null;
+end;
+$$;
+
+revoke execute on function endpoints_forget_failures from public;
+
+create trigger endpoints_forget_failures
+    after update of state on endpoints
+    for each row when (new.state = 'enabled' and old.state <> 'enabled')
+    execute function endpoints_forget_failures();

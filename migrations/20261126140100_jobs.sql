@@ -38,7 +38,7 @@ comment on column jobs.total is 'How many it was about when it began; none if th
 comment on column jobs.skipped is 'Those that could not be moved any more when their turn came.';
 
 create index jobs_running on jobs (stepped_at nulls first, job_id) where state = 'running';
-create index jobs_of_endpoint on jobs (endpoint_id) where state = 'running';
+create index jobs_of_endpoint on jobs (endpoint_id, job_id);
 create index jobs_merchant on jobs (merchant_id, job_id);
 
 alter table deliveries

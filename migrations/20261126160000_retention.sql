@@ -3,6 +3,7 @@
 
 create function move_horizon(keep interval) returns boolean
     language plpgsql
+    strict
     security definer
     set search_path = pg_catalog, public, pg_temp
     -- Whoever reads the horizon queues behind whoever waits for the lock.
@@ -34,6 +35,7 @@ comment on function move_horizon is
 
 create function drop_day(parent text, day date, keep interval) returns text
     language plpgsql
+    strict
     security definer
     set search_path = pg_catalog, public, pg_temp
     -- Payments queue behind whoever waits for the lock of domain_events.
@@ -48,7 +50,8 @@ declare
     -- An event's deliveries are made at any later time, by a clock that may differ by a day.
     first_delivery constant text := lowest_id('dlv_', (day - 1)::timestamp at time zone 'UTC');
     after_last_delivery constant text := lowest_id('dlv_', (day + 2)::timestamp at time zone 'UTC');
-    -- A branch for each state, since each has an index of its own. What is parked at a deleted endpoint never goes on.
+    -- A branch for each state, since each has an index of its own, with its very condition. What is parked at a deleted
+    -- endpoint, or declined, does not go on by itself.
     unfinished constant text := $sql$select exists (
         select from public.%1$I d where d.state = 'pending' and %2$s
         union all
@@ -56,7 +59,7 @@ declare
         union all
         select from public.%1$I d
         join public.endpoints p on p.endpoint_id = d.endpoint_id and p.deleted_at is null
-        where d.state = 'parked' and %2$s)$sql$;
+        where d.state = 'parked' and d.reason <> 'declined' and %2$s)$sql$;
     is_kept boolean;
 begin
     if prefix is null then
@@ -118,7 +121,8 @@ begin
         return 'unfinished';
     end if;
     execute format('lock table only public.%I in access exclusive mode', parent);
-    execute format('lock table only public.%I in access exclusive mode', name);
+    -- Whoever waits for these would keep everybody waiting.
+    execute format('lock table only public.%I, only public.%I in access exclusive mode nowait', name, parent || '_default');
     if parent = 'deliveries' then
         -- Only now, when nobody can take one of them up again. The indexes of the unfinished are short.
         execute format(unfinished, name, 'true') into is_kept;

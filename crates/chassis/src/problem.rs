@@ -132,7 +132,7 @@ pub(crate) fn wrong_field(error: serde_path_to_error::Error<serde_json::Error>) 
     let path = error.path().to_string();
     let detail = error.into_inner().to_string();
     // The place in the text is noise to a reader who is told the field.
-    let detail = without_text(detail.split(" at line ").next().unwrap_or(&detail));
+    let detail = without_text(detail.rsplit_once(" at line ").map_or(&*detail, |(words, _)| words));
     let named = detail.strip_prefix("missing field `").or_else(|| detail.strip_prefix("duplicate field `"));
     let named = named.and_then(|rest| rest.split('`').next()).map(str::to_owned);
     // A dot alone is the whole value.
@@ -170,10 +170,11 @@ mod tests {
     fn a_text_in_the_wrong_place_is_not_repeated() {
         let detail = |json: &str| match serde_json::from_str::<Vec<bool>>(json) {
             Ok(_) => panic!("{json} is right"),
-            Err(error) => without_text(error.to_string().split(" at line ").next().unwrap()),
+            Err(error) => without_text(error.to_string().rsplit_once(" at line ").unwrap().0),
         };
         assert_eq!(detail(r#""hush""#), "invalid type: string, expected a sequence");
         assert_eq!(detail(r#"["hu\", expected \"sh"]"#), "invalid type: string, expected a boolean");
+        assert_eq!(detail(r#""hush at line 1""#), "invalid type: string, expected a sequence");
         assert_eq!(detail("[7]"), "invalid type: integer `7`, expected a boolean");
         assert_eq!(detail("{}"), "invalid type: map, expected a sequence");
     }

@@ -136,6 +136,11 @@ impl Serve {
             !self.circuit_shortest.is_zero() && self.circuit_shortest <= self.circuit_longest,
             "--circuit-shortest must be longer than nothing, and at most --circuit-longest"
         );
+        let longest = Duration::from_secs(366 * 24 * 3600);
+        ensure!(
+            self.circuit_longest <= longest && self.disabled_after <= longest,
+            "--circuit-longest and --disabled-after must be at most a year"
+        );
         ensure!(
             self.database.database_connections >= 3,
             "--database-connections must be at least 3: for the fast commits, for the durable ones, and for the rest"

@@ -157,7 +157,10 @@ impl Gate {
             // Its answer is waited for before another one tries.
             let probe_in = limits.time_open(circuit.probes + 1).max(lease);
             self.circuit = Some(Open { probe_in, probes: circuit.probes + 1 });
-        } else if in_flight.count >= limits.share {
+            // Nothing else is sent meanwhile, so the rate has nothing to say.
+            return Admission::NOW;
+        }
+        if in_flight.count >= limits.share {
             let gap = in_flight.age.saturating_mul(2) / limits.share.max(1);
             return self.wait(in_flight.age, gap.max(SHARE_GAP));
         }
@@ -348,5 +351,10 @@ mod tests {
         let mut gate = Gate { rate: rate(10), ..open_gate(&limits) };
         let slots = [0, 1].map(|_| leaves_in(gate.admit(&limits, NOBODY, LEASE, None)));
         assert_eq!(slots, [5_000, 5_107].map(Duration::from_millis));
+
+        // A newcomer whose slot would be far off is let through all the same: somebody has to try.
+        gate.circuit = Some(Open { probe_in: Duration::ZERO, probes: 0 });
+        assert_eq!(gate.admit(&limits, NOBODY, LEASE, None), Admission::NOW);
+        assert_eq!(gate.circuit, Some(Open { probe_in: LEASE, probes: 1 }));
     }
 }

@@ -235,7 +235,7 @@ pub(crate) async fn change(
             Some((before.headers, headers))
         }
     };
-    let changes_headers = headers.is_some();
+    let may_have_changed = headers.is_some() || change.state.and(unless_operator_s(access)).is_some();
     // When all else is known to be right, and before it is stored: repeated after a failure in between, it changes
     // nothing a second time.
     if let Some(signature) = change.signature {
@@ -252,12 +252,13 @@ pub(crate) async fn change(
         rate_limit: change.rate_limit.map(|given| given.map(i32::from)),
         headers,
         disabled_reason: change.state.map(|state| state.disabled_reason(access)),
+        unless: change.state.and(unless_operator_s(access)),
     };
     if enables {
         // All that is parked is sent now, whatever was chosen before.
         cancel_enabling(&portal.pool, endpoint_id).await?;
     }
-    let changed = change_endpoint(&portal.pool, endpoint_id, change).await?.ok_or(if changes_headers {
+    let changed = change_endpoint(&portal.pool, endpoint_id, change).await?.ok_or(if may_have_changed {
         Error::ChangedMeanwhile(endpoint_id)
     } else {
         Error::UnknownEndpoint(endpoint_id)
@@ -312,6 +313,14 @@ fn refuse_if_operator_s(access: Access, endpoint: &store::endpoints::Endpoint) -
             Err(Error::DisabledByOperator)
         }
         Access::Merchant(_) | Access::Operator => Ok(()),
+    }
+}
+
+/// The reason that is looked for once more as the change is stored: the operator may have disabled it in between.
+fn unless_operator_s(access: Access) -> Option<&'static str> {
+    match access {
+        Access::Merchant(_) => Some(DISABLED_BY_OPERATOR),
+        Access::Operator => None,
     }
 }
 

@@ -47,7 +47,8 @@ pub(crate) struct Job {
     total: Option<i64>,
     /// How many it has moved.
     done: i64,
-    /// How many could not be moved any more when their turn came: somebody else had them sent.
+    /// How many were not moved when their turn came: somebody else had them sent, their event is older than events are kept,
+    /// or a later one took their place.
     skipped: i64,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,

@@ -270,12 +270,14 @@ pub async fn find_delivery(pool: &PgPool, delivery_id: DeliveryId) -> Result<Opt
     sqlx::query_as!(
         Delivery,
         r#"
-        select d.delivery_id, d.event_id, e.event_type as "event_type?", e.merchant_id as "merchant_id?",
+        select d.delivery_id, d.event_id, e.event_type as "event_type?",
+            -- Events go before the ledger does.
+            (select p.merchant_id from endpoints p where p.endpoint_id = d.endpoint_id) as "merchant_id?",
             d.endpoint_id, d.state, d.reason, d.attempts, id_made_at(d.delivery_id) as "created_at!", d.due_at,
             d.begun_at, d.ended_at, d.accepted_at
         from deliveries d
         left join lateral (
-            select event_type, merchant_id from domain_events where event_id = d.event_id limit 1
+            select event_type from domain_events where event_id = d.event_id limit 1
         ) as e on true
         where d.delivery_id = $1
         "#,

@@ -156,6 +156,8 @@ pub struct Change {
     pub headers: Option<(Headers, Headers)>,
     /// Enabled, or disabled for this reason.
     pub disabled_reason: Option<Option<&'static str>>,
+    /// If it is disabled for this reason by now, nothing is changed.
+    pub unless: Option<&'static str>,
 }
 
 struct Row {
@@ -327,14 +329,15 @@ pub async fn delete_endpoint(pool: &PgPool, endpoint_id: EndpointId) -> Result<b
 ///
 /// # Errors
 /// If the statement fails.
-pub async fn pause_endpoint(pool: &PgPool, endpoint_id: EndpointId) -> Result<bool, Error> {
+pub async fn pause_endpoint(pool: &PgPool, endpoint_id: EndpointId, unless: Option<&str>) -> Result<bool, Error> {
     let done = sqlx::query!(
         r#"
         update endpoints
         set state = 'paused', disabled_reason = null, updated_at = clock_timestamp()
-        where endpoint_id = $1 and deleted_at is null
+        where endpoint_id = $1 and deleted_at is null and ($2::text is null or disabled_reason is distinct from $2)
         "#,
         endpoint_id.to_string(),
+        unless,
     )
     .execute(pool)
     .await
@@ -342,8 +345,8 @@ pub async fn pause_endpoint(pool: &PgPool, endpoint_id: EndpointId) -> Result<bo
     Ok(done.rows_affected() == 1)
 }
 
-/// Changes an endpoint; answers it as it is then, or none if there is no such endpoint, or its headers are others than
-/// those that were seen.
+/// Changes an endpoint; answers it as it is then, or none if there is no such endpoint, its headers are others than those
+/// that were seen, or it is disabled for the reason that forbids it.
 ///
 /// # Errors
 /// If the statement fails.
@@ -375,6 +378,7 @@ pub async fn change_endpoint(
             updated_at = clock_timestamp()
         where endpoint_id = $1 and deleted_at is null
             and (not $11 or headers_ciphertext is not distinct from $12)
+            and ($20::text is null or disabled_reason is distinct from $20)
         returning endpoint_id, merchant_id, url, description, event_types, schedule_ms, delivery_order as "order", signature,
             timeout_ms, rate_limit, payload, state, disabled_reason, created_at,
             shown_headers as "shown_headers: Json<BTreeMap<String, Option<String>>>", headers_key_id, headers_ciphertext
@@ -398,6 +402,7 @@ pub async fn change_endpoint(
         change.rate_limit.is_some(),
         change.rate_limit.flatten(),
         change.payload,
+        change.unless,
     )
     .fetch_optional(pool)
     .await

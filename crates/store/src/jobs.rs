@@ -114,20 +114,27 @@ pub async fn insert_job(pool: &PgPool, new: &NewJob, kept: Option<Kept<'_>>) -> 
     commit(transaction).await
 }
 
-/// Enables an endpoint that is not, with the job that settles what was parked there; an earlier such job is cancelled.
+/// Enables an endpoint that is not, unless it is disabled for this reason, with the job that settles what was parked there; an earlier such job is cancelled.
 /// Answers whether it did: with false, nothing is stored.
 ///
 /// # Errors
 /// As [`insert_job`].
-pub async fn enable_endpoint(pool: &PgPool, new: &NewJob, kept: Option<Kept<'_>>) -> Result<bool, Error> {
+pub async fn enable_endpoint(
+    pool: &PgPool,
+    new: &NewJob,
+    unless: Option<&str>,
+    kept: Option<Kept<'_>>,
+) -> Result<bool, Error> {
     let mut connection = pool.acquire().await.map_err(Error::doing("taking a connection"))?;
     let mut transaction = begin(&mut connection).await?;
     let enabled = sqlx::query!(
         r#"
         update endpoints set state = 'enabled', disabled_reason = null, updated_at = clock_timestamp()
         where endpoint_id = $1 and deleted_at is null and state <> 'enabled'
+            and ($2::text is null or disabled_reason is distinct from $2)
         "#,
         new.endpoint_id.to_string(),
+        unless,
     )
     .execute(&mut *transaction)
     .await

@@ -20,7 +20,7 @@ mod steps;
 mod sweep;
 
 pub use events::{Endpoint, Event, Object, Secret, endpoints_of, endpoints_on, events, events_on};
-pub use gates::{LockedGate, keep_gates, lock_gates};
+pub use gates::{LockedGate, keep_gates, lock_gates, try_circuit};
 pub use jobs::{
     RunningJob, Turns, count_turns, followed, has_running_jobs, lock_job, parked_turns, put_job_behind, step_job, turns,
 };

@@ -73,6 +73,8 @@ pub fn connect_with(
             ("plan_cache_mode", "force_generic_plan"),
             ("enable_seqscan", "off"),
             ("lock_timeout", "2s"),
+            // Whoever is stopped in the middle of a transaction must not keep its locks from everybody.
+            ("idle_in_transaction_session_timeout", "10s"),
         ]),
         Statements::Scans => options.options([
             ("plan_cache_mode", "force_generic_plan"),

@@ -66,15 +66,15 @@ impl Reconciler {
         if !overdue.leads {
             return self.every;
         }
-        if let Err(error) = self.registrar.ensure(self.deployment).await {
+        let registered = self.registrar.ensure(self.deployment).await;
+        let more = overdue.more;
+        // Sent in any case: it has new claims by now, and needs nothing of Kafka.
+        let is_sent = self.ingress.send_all(overdue).await;
+        if let Err(error) = registered {
             tracing::warn!(error = %Chain(&error), "the registration with Restate can't be looked after");
             return self.every.min(Duration::from_secs(1));
         }
         self.deployment = Deployment::IfMissing;
-        let more = overdue.more;
-        match (self.ingress.send_all(overdue).await, more) {
-            (true, true) => Duration::ZERO,
-            _ => self.every,
-        }
+        if is_sent && more { Duration::ZERO } else { self.every }
     }
 }

@@ -11,6 +11,9 @@ use tokio::time::Instant;
 /// More endpoints than these are looked through for those that nobody waits at any more.
 const MANY: usize = 256;
 
+/// At the lowest rate, of one a second, they leave no further apart.
+const LONGEST_APART: Duration = Duration::from_secs(1);
+
 /// When the last POST has left, by endpoint.
 #[derive(Debug, Clone, Default)]
 pub struct Turns(Arc<Mutex<HashMap<EndpointId, Turn>>>);
@@ -20,7 +23,7 @@ type Turn = Arc<tokio::sync::Mutex<Option<Instant>>>;
 impl Turns {
     /// Waits until the last POST to the endpoint has left so long ago.
     pub async fn wait(&self, endpoint_id: EndpointId, apart: Duration) {
-        let turn = self.of(endpoint_id, apart);
+        let turn = self.of(endpoint_id);
         let mut last = turn.lock().await;
         let now = Instant::now();
         // Of the moment at which it was to leave, not of that at which it did: timers are late by a millisecond, and that
@@ -30,11 +33,12 @@ impl Turns {
         *last = Some(leaves);
     }
 
-    fn of(&self, endpoint_id: EndpointId, apart: Duration) -> Turn {
+    fn of(&self, endpoint_id: EndpointId) -> Turn {
         let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if turns.len() > MANY {
-            let is_over = |last: Option<Instant>| last.is_none_or(|last| last.elapsed() > apart);
-            turns.retain(|_, turn| turn.try_lock().map_or(true, |last| !is_over(*last)));
+            // Somebody may have one in hand that waits for nobody yet.
+            let is_over = |last: Option<Instant>| last.is_none_or(|last| last.elapsed() > LONGEST_APART);
+            turns.retain(|_, turn| Arc::strong_count(turn) > 1 || turn.try_lock().map_or(true, |last| !is_over(*last)));
         }
         turns.entry(endpoint_id).or_default().clone()
     }
@@ -71,6 +75,7 @@ mod tests {
         for _ in 0..=MANY {
             turns.wait(endpoint(), Duration::ZERO).await;
         }
+        tokio::time::sleep(LONGEST_APART).await;
         turns.wait(endpoint(), Duration::ZERO).await;
         assert_eq!(turns.0.lock().unwrap().len(), 1);
     }

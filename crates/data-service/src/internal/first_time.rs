@@ -32,6 +32,8 @@ pub struct Draft<'a> {
     secrets: Vec<Secret>,
     lease_ms: i64,
     step: Step,
+    /// The slot of one whose place it takes, and the rate of that.
+    pub slot: Option<(i64, i32)>,
 }
 
 /// What opening an event makes. The caller writes the row; if it is first, the attempts are begun.
@@ -65,17 +67,27 @@ pub fn drafts<'a>(
             Before::Earlier(earlier) => ledger::open(&earlier, policy, Duration::from_millis(lease_ms.unsigned_abs())),
             Before::Superseded => ledger::open_superseded(),
         };
-        Draft { endpoint, delivery_id, secrets, lease_ms, step }
+        Draft { endpoint, delivery_id, secrets, lease_ms, step, slot: None }
     };
     endpoints.iter().filter(|endpoint| wants(endpoint, event)).map(draft).collect()
 }
 
 impl Draft<'_> {
+    /// Where to.
+    pub fn endpoint_id(&self) -> &str {
+        &self.endpoint.endpoint_id
+    }
+
+    /// Whether going to the gate may reserve something there, which must not be done for an event that is routed already.
+    pub fn is_at_a_gate(&self) -> bool {
+        gates::reserves(self.endpoint)
+    }
+
     /// The attempt that it would begin, if it would.
     pub fn wanted<'a>(&'a self, item: &'a Open) -> Option<Wanted<'a>> {
-        let Self { endpoint, lease_ms, step, .. } = self;
+        let Self { endpoint, lease_ms, step, slot, .. } = self;
         let begins = matches!(step.next, Next::Attempt { .. });
-        begins.then_some(Wanted { endpoint, busy: &item.busy, lease_ms: *lease_ms, slot: None })
+        begins.then_some(Wanted { endpoint, busy: &item.busy, lease_ms: *lease_ms, slot: *slot })
     }
 }
 

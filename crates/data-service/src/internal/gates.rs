@@ -167,6 +167,11 @@ pub async fn failed(core: &Core, endpoint_ids: &[String]) -> Result<(), store::E
     Ok(())
 }
 
+/// Whether each attempt at the endpoint reserves something at its gate.
+pub fn reserves(endpoint: &Endpoint) -> bool {
+    endpoint.rate_limit.is_some() || endpoint.is_circuit_open
+}
+
 fn is_narrow<'a>(core: &Core, wanted: &Wanted<'a>, counts: &mut BTreeMap<&'a str, u32>) -> bool {
     let Wanted { endpoint, .. } = wanted;
     let count = counts.entry(&endpoint.endpoint_id).or_default();

@@ -86,19 +86,39 @@ async fn step(core: &Core) -> Result<Vec<Later>, Error> {
     let mut connection = core.recording.take().await?;
     let mut transaction = begin(&mut connection).await?;
     let Some(job) = store::ledger::lock_job(&mut transaction).await? else { return Ok(Vec::new()) };
-    let plan = plan(&job)?;
-    let (turns, total) = turns(&mut transaction, &job, &plan).await?;
-    let moved = move_all(&mut transaction, &plan, &turns.delivery_ids)
-        .await
-        .map_err(|source| Error::Step { job_id: job.job_id.clone(), source })?;
-    let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-    let (done, skipped) = (count(moved.done), count(turns.delivery_ids.len() - moved.done));
-    store::ledger::step_job(&mut transaction, &job.job_id, turns.looked_at.as_deref(), done, skipped, total).await?;
+    let Progress { moved, looked_at, done, skipped } = match proceed(&mut transaction, &job).await {
+        Err(Error::Store(source)) => return Err(Error::Step { job_id: job.job_id, source: source.into() }),
+        done => done?,
+    };
     commit(transaction).await?;
     connection.keep();
-    let is_last = turns.looked_at.is_none();
+    let is_last = looked_at.is_none();
     tracing::info!(job.id = job.job_id, endpoint.id = job.endpoint_id, done, skipped, is_last, "a job is moved on");
     Ok(moved.again)
+}
+
+/// What a step has come to.
+struct Progress {
+    moved: Moved,
+    looked_at: Option<String>,
+    done: i64,
+    skipped: i64,
+}
+
+async fn proceed(connection: &mut PgConnection, job: &RunningJob) -> Result<Progress, Error> {
+    let plan = plan(job)?;
+    let (turns, total) = turns(connection, job, &plan).await?;
+    let moved = move_all(connection, &plan, &turns.delivery_ids)
+        .await
+        .map_err(|source| Error::Step { job_id: job.job_id.clone(), source })?;
+    if !moved.again.is_empty() {
+        // Whoever has something sent once more thinks that the endpoint is back.
+        store::ledger::try_circuit(connection, &job.endpoint_id).await?;
+    }
+    let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    let (done, skipped) = (count(moved.done), count(turns.delivery_ids.len() - moved.done));
+    store::ledger::step_job(connection, &job.job_id, turns.looked_at.as_deref(), done, skipped, total).await?;
+    Ok(Progress { moved, looked_at: turns.looked_at, done, skipped })
 }
 
 fn plan(job: &RunningJob) -> Result<Plan, Error> {
@@ -170,7 +190,7 @@ async fn move_all(connection: &mut PgConnection, plan: &Plan, ids: &[String]) ->
     Ok(moved)
 }
 
-/// What has ended does not keep its event's day, and without its event it can't be sent. The horizon is behind whatever is
+/// What has ended, or is declined, does not keep its event's day, and without its event it can't be sent. The horizon is behind whatever is
 /// dropped, and stays where it is until this transaction ends.
 async fn keep_those_with_events(connection: &mut PgConnection, seen: &mut Vec<Seen>) -> Result<(), store::Error> {
     let ids: Vec<String> = seen.iter().map(|seen| seen.event_id.clone()).collect();
@@ -180,7 +200,8 @@ async fn keep_those_with_events(connection: &mut PgConnection, seen: &mut Vec<Se
         .map(|event| (event.event_id, event.before_horizon))
         .collect();
     seen.retain(|seen| {
-        kept.get(&seen.event_id).is_some_and(|before_horizon| seen.state == DeliveryState::Parked || !before_horizon)
+        let keeps_its_day = seen.state == DeliveryState::Parked && !seen.declined;
+        kept.get(&seen.event_id).is_some_and(|before_horizon| keeps_its_day || !before_horizon)
     });
     Ok(())
 }

@@ -12,7 +12,7 @@ use domain::protocol::{Answer, Ask, Later, Open, Opened};
 use futures_util::future::join_all;
 use store::ledger::{Endpoint, Event, Route, Routed};
 
-use super::first_time::{Before, Drawn, drafts, draw, is_in_line, wants};
+use super::first_time::{Before, Draft, Drawn, drafts, draw, is_in_line, wants};
 use super::gates::{self, Timed, Wanted};
 use super::order::OpenedInLine;
 use super::{firsts, in_time, next, order, storable};
@@ -82,6 +82,23 @@ async fn open(core: &Core, items: &[Open]) -> Result<Vec<Opened>, store::Error> 
                 }
                 Stage::Answered(Opened::Failed)
             }
+        });
+    }
+    // A duplicate must reserve nothing.
+    let at_a_gate: Vec<String> = drawn
+        .iter()
+        .filter(|(_, _, _, drafts)| drafts.iter().any(Draft::is_at_a_gate))
+        .map(|(_, _, event, _)| event.event_id.clone())
+        .collect();
+    if !at_a_gate.is_empty() {
+        let routed = store::ledger::routed(&core.fast, &at_a_gate).await?;
+        let routed: HashSet<String> = routed.into_iter().map(|routed| routed.event_id).collect();
+        drawn.retain(|(index, _, event, _)| {
+            let is_new = !routed.contains(&event.event_id);
+            if !is_new {
+                stages[*index] = Stage::Routes(Opened::Failed);
+            }
+            is_new
         });
     }
     let wanted: Vec<Wanted<'_>> =

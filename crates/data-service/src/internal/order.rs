@@ -4,7 +4,7 @@
 //! overtakes and no successor is forgotten. It commits durably: a claim that is handed out to a successor and then
 //! forgotten would be handed out twice.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use chassis::error_chain::Chain;
@@ -15,7 +15,7 @@ use store::PgConnection;
 use store::ledger::{Endpoint, Event, Line, Routed, Seen, StepRow};
 use store::transaction::{begin, commit};
 
-use super::first_time::{Before, Drawn, drafts, draw, wants};
+use super::first_time::{Before, Draft, Drawn, drafts, draw, wants};
 use super::gates::{self, Wanted};
 use super::next::{Asked, Finished};
 use super::{jobs, next, record};
@@ -70,9 +70,12 @@ pub async fn open(core: &Core, item: &Open, event: &Event, endpoints: &[Endpoint
     let locked = store::ledger::lock_lines(&mut transaction, &lines).await?;
     let mut standing = stand(&mut transaction, locked).await?;
     let is_latest = |endpoint: &Endpoint| endpoint.order == Order::LatestOnly && wants(endpoint, event);
+    // Whoever takes the place of another takes its slot in the endpoint's rate, too.
+    let mut slots = HashMap::new();
     for endpoint in endpoints.iter().filter(|endpoint| is_latest(endpoint)) {
         if let Some(row) = standing.get_mut(&line(endpoint)) {
-            make_way(&mut transaction, row, event.object_version).await?;
+            let slot = make_way(&mut transaction, row, event.object_version).await?;
+            slots.extend(slot.map(|slot| (endpoint.endpoint_id.clone(), slot)));
         }
     }
 
@@ -91,7 +94,15 @@ pub async fn open(core: &Core, item: &Open, event: &Event, endpoints: &[Endpoint
             Some(row) => Before::Earlier(earlier_than(row, event.object_version)),
             None => Before::Earlier(Vec::new()),
         };
-        let drafts = drafts(core, &item, &event, endpoints, before);
+        let mut drafts = drafts(core, &item, &event, endpoints, before);
+        if drafts.iter().any(Draft::is_at_a_gate)
+            && !store::ledger::routed(&core.fast, std::slice::from_ref(&event.event_id)).await?.is_empty()
+        {
+            continue;
+        }
+        if asked_for {
+            drafts.iter_mut().for_each(|draft| draft.slot = slots.get(draft.endpoint_id()).copied());
+        }
         let wanted: Vec<Wanted<'_>> = drafts.iter().filter_map(|draft| draft.wanted(&item)).collect();
         // On a connection of its own, and only for a moment: whoever holds a line may wait for a gate, never the other way.
         let mut admitted = gates::admit(core, &wanted).await?;
@@ -323,19 +334,27 @@ fn earlier_than(line: &[Standing], version: i64) -> Vec<Delivery> {
     line.iter().filter(|one| one.version < version).map(|one| one.delivery).collect()
 }
 
-/// Where the latest only is wanted, those before `version` that wait give way. They leave the line.
-async fn make_way(connection: &mut PgConnection, line: &mut Vec<Standing>, version: i64) -> Result<(), Error> {
+/// Where the latest only is wanted, those before `version` that wait give way. They leave the line. Answers the earliest
+/// slot that one of them had.
+async fn make_way(
+    connection: &mut PgConnection,
+    line: &mut Vec<Standing>,
+    version: i64,
+) -> Result<Option<(i64, i32)>, Error> {
     let gives_way = |one: &Standing| {
         let superseded = (one.version < version).then(|| ledger::supersede(one.delivery))?;
         let step = Step { delivery: superseded?, reason: None, closed: None, next: Next::Stop(Stop::Ended) };
         Some(next::step_row(one.seen.as_ref()?, &step, None, Vec::new()))
     };
     let rows: Vec<StepRow> = line.iter().filter_map(gives_way).collect();
+    let given: HashSet<&str> = rows.iter().map(|row| row.delivery_id.as_str()).collect();
+    let slot_of = |one: &Standing| one.seen.as_ref().filter(|_| given.contains(one.delivery_id.as_str()))?.slot;
+    let slot = line.iter().filter_map(slot_of).min();
+    line.retain(|one| !given.contains(one.delivery_id.as_str()));
     for row in rows {
-        line.retain(|one| one.delivery_id != row.delivery_id);
         write(connection, row).await?;
     }
-    Ok(())
+    Ok(slot)
 }
 
 async fn write(connection: &mut PgConnection, row: StepRow) -> Result<(), Error> {
@@ -422,6 +441,10 @@ impl Turn {
         let Some((index, freed)) = ledger::release(&group, from) else { return Ok(None) };
         let first = &self.others[index];
         let seen = first.seen.as_ref().ok_or_else(|| Error::Gone { delivery_id: first.delivery_id.clone() })?;
+        if freed == first.delivery && seen.due_in_ms > 0 {
+            // It waits at the gate of its endpoint, and whoever was told has a timer; if that is lost, it is overdue.
+            return Ok(None);
+        }
         if freed != first.delivery {
             let step = Step { delivery: freed, reason: None, closed: None, next: Next::Wait(Duration::ZERO) };
             write(connection, next::step_row(seen, &step, None, Vec::new())).await?;

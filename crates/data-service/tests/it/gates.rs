@@ -5,7 +5,7 @@ use domain::protocol::{Attempt, Busy, Later, Open, Opened};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::answers::{attempt, later, stop, waits};
-use crate::lab::{Lab, Wants};
+use crate::lab::{Job, Lab, Wants};
 use crate::service::{DELIVERED, FAILED, opening};
 
 /// A lab with an endpoint that takes so many a second.
@@ -131,6 +131,8 @@ async fn in_a_line_whoever_is_first_takes_a_slot(pool: PgPoolOptions, connect: P
     let two = lab.change(&payment, "processing").await;
     assert_eq!(waits(lab.service.open(two, "inv_3").await), []);
     assert_eq!(lab.delivery(two).await.state, "held");
+    lab.execute("update deliveries set due_at = now() - interval '1 hour' where state = 'held'").await;
+    assert_eq!(lab.service.overdue_deliveries().await, [], "whoever waits at the gate has been told when to come back");
     lab.execute("update deliveries set due_at = now(), slot_at = clock_timestamp() + interval '900 ms' where slot_at is not null")
         .await;
     attempt(lab.service.next(waiting[0].delivery_id, waiting[0].claim, "inv_4").await);
@@ -216,6 +218,60 @@ async fn an_endpoint_that_fails_for_five_days_is_disabled_and_what_comes_is_park
     stop(lab.service.next(failed.delivery_id, 1, "inv_31").await);
     let parked = "select count(*) from deliveries where state = 'parked' and reason = 'endpoint_disabled'";
     assert_eq!(lab.count(parked).await, 1);
+
+    lab.execute("update endpoints set state = 'enabled', disabled_reason = null").await;
+    fail(&lab, &merchant, 1).await;
+    assert_eq!(lab.count(state).await, 0, "what failed before it was enabled does not count");
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_resend_tries_an_endpoint_whose_circuit_is_open(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start(pool, connect).await;
+    let merchant = lab.merchant().await;
+    let endpoint = lab.endpoint(&merchant, Wants::default()).await;
+    fail(&lab, &merchant, 10).await;
+    lab.execute("update deliveries set state = 'exhausted', reason = 'schedule_used_up' where attempts = 1").await;
+    lab.job(&endpoint, Job::Recover(&["exhausted"])).await;
+    let sent = lab.service.finish_jobs().await;
+    assert_eq!(sent.len(), 10);
+    attempt(lab.service.next(sent[0].delivery_id, sent[0].claim, "inv_20").await);
+    later(lab.service.next(sent[1].delivery_id, sent[1].claim, "inv_21").await);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn delivered_without_a_2xx_heals_nothing(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start(pool, connect).await;
+    let merchant = lab.merchant().await;
+    let endpoint = lab.endpoint(&merchant, Wants { schedule_ms: Some(vec![0]), ..Wants::default() }).await;
+    let item = openings(&lab, &merchant, 1).await.remove(0);
+    let first = lab.service.open_one(item.event_id, "inv_30").await;
+    stop(lab.service.record(&first, DELIVERED).await);
+    lab.job(&endpoint, Job::Recover(&["delivered"])).await;
+    let sent = lab.service.finish_jobs().await.remove(0);
+    let again = attempt(lab.service.next(sent.delivery_id, sent.claim, "inv_31").await);
+    stop(lab.service.record(&again, FAILED).await);
+    assert_eq!(lab.delivery(item.event_id).await.state, "delivered");
+    assert_eq!(lab.count("select coalesce(sum(failures), 0) from gates").await, 1);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_duplicate_reserves_no_slot(pool: PgPoolOptions, connect: PgConnectOptions) {
+    for order in [Order::Any, Order::PerObject] {
+        let lab = Lab::start(pool.clone(), connect.clone()).await;
+        let merchant = lab.merchant().await;
+        lab.endpoint(&merchant, Wants { order, ..Wants::default() }).await;
+        limit(&lab, 1).await;
+        let event_id = lab.payment(&merchant).await.event_id;
+        lab.service.open_one(event_id, "inv_1").await;
+        let free = "select (extract(epoch from free_slot_at) * 1000)::bigint from gates";
+        let before = lab.count(free).await;
+        for _ in 0..3 {
+            let (attempts, later) = parts(vec![lab.service.open(event_id, "inv_2").await]);
+            assert_eq!((attempts.len(), later.len()), (0, 0), "{order:?}");
+        }
+        assert_eq!(lab.count(free).await, before, "{order:?}");
+        lab.execute("delete from gates").await;
+    }
 }
 
 #[sqlx::test(migrations = "../../migrations")]

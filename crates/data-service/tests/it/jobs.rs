@@ -213,7 +213,7 @@ async fn what_has_ended_is_not_resent_once_its_event_may_be_gone(pool: PgPoolOpt
     let lab = Lab::start(pool, connect).await;
     let (endpoint, events) = exhausted(&lab, Wants::default(), 2).await;
     lab.execute(
-        "update deliveries set state = 'parked', reason = 'declined'
+        "update deliveries set state = 'parked', reason = 'no_secret'
          where delivery_id = (select max(delivery_id) from deliveries)",
     )
     .await;

@@ -14,7 +14,7 @@ use store::jobs::{NewJob, enable_endpoint};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Endpoint, find, refuse_if_operator_s};
+use super::{Endpoint, find, refuse_if_operator_s, unless_operator_s};
 use crate::Portal;
 use crate::access::Access;
 use crate::clock::now;
@@ -77,7 +77,7 @@ pub(crate) async fn post(
     if is_enabled {
         return prepared.keep(&portal).await;
     }
-    match enable_endpoint(&portal.pool, &new, prepared.kept()).await {
+    match enable_endpoint(&portal.pool, &new, unless_operator_s(access), prepared.kept()).await {
         Ok(false) => Err(Error::ChangedMeanwhile(endpoint_id)),
         stored => prepared.stored(&portal, stored).await,
     }

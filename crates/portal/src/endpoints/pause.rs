@@ -8,7 +8,7 @@ use chassis::params::PathParam;
 use domain::ids::EndpointId;
 use store::endpoints::pause_endpoint;
 
-use super::{Endpoint, find, refuse_if_operator_s};
+use super::{Endpoint, find, refuse_if_operator_s, unless_operator_s};
 use crate::Portal;
 use crate::access::Access;
 use crate::error::Error;
@@ -29,8 +29,8 @@ pub(crate) async fn post(
         return Ok(first);
     }
     refuse_if_operator_s(access, &find(&portal, access, endpoint_id).await?)?;
-    if !pause_endpoint(&portal.pool, endpoint_id).await? {
-        return Err(Error::UnknownEndpoint(endpoint_id));
+    if !pause_endpoint(&portal.pool, endpoint_id, unless_operator_s(access)).await? {
+        return Err(Error::ChangedMeanwhile(endpoint_id));
     }
     let paused: Endpoint = find(&portal, access, endpoint_id).await?.try_into()?;
     once.keep(&portal, StatusCode::OK, &paused).await

@@ -41,11 +41,11 @@ pub(crate) async fn send(
     PathParam(endpoint_id): PathParam<EndpointId>,
     key: IdempotencyKey,
 ) -> Result<Answer, Error> {
-    let endpoint = find(&portal, access, endpoint_id).await?;
     let once = Once::new(key, access, &(), Holds::NoSecret);
     if let Some(first) = once.first_answer(&portal).await? {
         return Ok(first);
     }
+    let endpoint = find(&portal, access, endpoint_id).await?;
     refuse_unless_enabled(&endpoint)?;
     let mut transaction = begin_on(&portal.pool).await?;
     // Disabled since it was read.

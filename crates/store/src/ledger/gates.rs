@@ -114,6 +114,21 @@ pub async fn keep_gates(
     Ok(now)
 }
 
+/// Has the next attempt at the endpoint try it at once, if its circuit is open.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn try_circuit(connection: &mut PgConnection, endpoint_id: &str) -> Result<(), Error> {
+    sqlx::query!(
+        "update gates set probe_at = clock_timestamp() where endpoint_id = $1 and probe_at > clock_timestamp()",
+        endpoint_id
+    )
+    .execute(connection)
+    .await
+    .map_err(Error::doing("having an endpoint tried at once"))?;
+    Ok(())
+}
+
 /// None of a moment that has passed.
 fn duration(us: i64) -> Duration {
     Duration::from_micros(u64::try_from(us).unwrap_or(0))

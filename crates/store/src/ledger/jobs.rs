@@ -6,7 +6,7 @@ use super::bounds;
 use crate::Error;
 
 /// More are not counted: the count is for people, and must not take long.
-const MOST_COUNTED: i64 = 1_000_000;
+const MOST_COUNTED: i64 = 20_000;
 
 /// A running job, locked until its step commits.
 #[derive(Debug, Clone)]
@@ -267,7 +267,8 @@ pub async fn followed(connection: &mut PgConnection, delivery_ids: &[String]) ->
                 join routed_events r on r.event_id = later.event_id
                 join deliveries next on next.delivery_id = any(r.delivery_ids) and next.endpoint_id = d.endpoint_id
                 where later.object_id = e.object_id and later.object_version > e.object_version
-                    and next.state in ('parked', 'pending', 'held', 'delivered'))
+                    and (next.state in ('pending', 'held', 'delivered')
+                        or (next.state = 'parked' and next.reason <> 'declined')))
         "#,
         delivery_ids,
         lowest,

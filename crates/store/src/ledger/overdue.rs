@@ -18,7 +18,7 @@ pub async fn overdue(pool: &PgPool, after_ms: i64, limit: i64) -> Result<Vec<Str
         from deliveries
         where state = 'pending'
             and due_at < statement_timestamp() - $1 * interval '1 ms'
-            and due_at < statement_timestamp() - $1 * power(2, least(claim, 12) - 1) * interval '1 ms'
+            and due_at < statement_timestamp() - $1 * power(2, least(claim, 6) - 1) * interval '1 ms'
         order by due_at
         limit $2
         "#,

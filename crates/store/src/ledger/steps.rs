@@ -278,7 +278,11 @@ pub async fn write_steps_on(connection: &mut PgConnection, mut steps: Vec<StepRo
         ), failing as (
             select endpoint_id from gates
             where failing_since is not null
-                and endpoint_id = any(array(select endpoint_id from changed where state = 'delivered'))
+                and endpoint_id = any(array(
+                    -- Delivered is also what was accepted once and is not resent any further.
+                    select changed.endpoint_id from changed
+                    join unnest($16::text[], $21::text[]) as a (delivery_id, outcome) using (delivery_id)
+                    where a.outcome = 'delivered'))
             order by endpoint_id
             for update
         ), healed as (

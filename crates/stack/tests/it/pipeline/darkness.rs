@@ -23,7 +23,8 @@ const PROMPTLY_MS: i64 = 6_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_through_thirty_seconds_of_darkness_arrives_at_its_time() {
-    let mut lab = Lab::start(&[]).await;
+    // Every first attempt fails: with its circuit open, an endpoint would be tried by one at a time.
+    let mut lab = Lab::start(&[("EVERHOOK_CIRCUIT_OPENS_AFTER", "0")]).await;
     let ready = lab.set_up(Until::Payments(DELIVERIES as u64), Pace::Closed { concurrency: 16 }, 0).await;
     let simulator = lab.simulator();
     for (endpoint, wait) in ready.endpoints.iter().zip(WAITS_S) {

@@ -11,7 +11,13 @@ const DELIVERIES: u64 = 5_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_recover_job_that_is_killed_half_way_finishes_and_sends_each_delivery_once() {
-    let lab = Lab::start(&[("EVERHOOK_OVERDUE_AFTER", "5s"), ("EVERHOOK_LEASE_MARGIN", "2s")]).await;
+    let settings = [
+        ("EVERHOOK_OVERDUE_AFTER", "5s"),
+        ("EVERHOOK_LEASE_MARGIN", "2s"),
+        // 5,000 failures open it, and the first of the job would try the endpoint alone.
+        ("EVERHOOK_CIRCUIT_OPENS_AFTER", "0"),
+    ];
+    let lab = Lab::start(&settings).await;
     let options = lab.options(Until::Payments(DELIVERIES), Pace::Closed { concurrency: 16 }, 0);
     let ready = set_up(Options { merchants: 1, ..options }).await.unwrap();
     let endpoint_id = ready.endpoints[0].endpoint_id;
