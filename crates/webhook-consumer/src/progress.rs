@@ -113,6 +113,9 @@ impl Groups {
     }
 }
 
+/// So many records at the end of a partition may be of a kind that a group never commits.
+const NEVER_COMMITTED: i64 = 16;
+
 /// Remembers how far the group was, from one look to the next.
 #[derive(Debug)]
 pub struct Watch {
@@ -125,7 +128,7 @@ struct Seen {
     committed: i64,
     /// The end when this was first seen to be committed.
     end: i64,
-    /// When the end was first seen to have grown since.
+    /// When records were first seen to wait behind it.
     behind_since: Option<Instant>,
 }
 
@@ -153,8 +156,8 @@ impl Watch {
 
     /// Takes note of how far the group is; answers the partition in which it has stood still for too long.
     ///
-    /// Records that are there already are not enough: an offset that a group never commits, as that of a transaction's
-    /// marker, must not look like a hang for ever.
+    /// A few records that are there already are not enough: an offset that a group never commits, as that of a
+    /// transaction's marker, must not look like a hang for ever.
     pub fn look(&mut self, positions: &BTreeMap<i32, Position>, now: Instant) -> Option<Stall> {
         self.partitions.retain(|partition, _| positions.contains_key(partition));
         let mut longest = None;
@@ -165,7 +168,8 @@ impl Watch {
             if seen.committed != committed {
                 *seen = Seen { committed, end, behind_since: None };
             }
-            if seen.behind_since.is_none() && end > seen.end && end > committed {
+            let is_behind = end > committed && end > seen.end || end - committed > NEVER_COMMITTED;
+            if seen.behind_since.is_none() && is_behind {
                 seen.behind_since = Some(now);
             }
             let Some(since) = seen.behind_since else { continue };
@@ -208,6 +212,12 @@ mod tests {
         assert_eq!(stalls(&[(0, 5, 5), (3_600, 5, 6), (3_605, 6, 6), (7_200, 6, 7)]), [0; 0], "after a quiet hour");
         assert_eq!(stalls(&[(0, 5, 50), (50, 6, 90), (100, 7, 200), (150, 8, 300)]), [0; 0], "slow, but on its way");
         assert_eq!(stalls(&[(0, 5, 6), (1_000, 5, 6)]), [0; 0], "a record that is never committed");
+    }
+
+    #[test]
+    fn many_records_that_wait_are_enough_though_no_more_come() {
+        assert_eq!(stalls(&[(0, 5, 100), (59, 5, 100), (60, 5, 100)]), [60]);
+        assert_eq!(stalls(&[(0, 5, 100), (59, 6, 100), (118, 7, 100)]), [0; 0]);
     }
 
     #[test]

@@ -5,7 +5,13 @@ use super::*;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_missing_in_kafka_though_the_relay_is_killed_ten_times_and_its_neighbours_fall() {
     // The sweep must not cover for the relay.
-    let mut lab = Lab::start(&[("EVERHOOK_UNROUTED_AFTER", "1h"), ("EVERHOOK_OVERTAKEN_AFTER", "1h")]).await;
+    let settings = [
+        ("EVERHOOK_UNROUTED_AFTER", "1h"),
+        ("EVERHOOK_OVERTAKEN_AFTER", "1h"),
+        // Restate's consumer may hang after Kafka was away.
+        ("EVERHOOK_STALLED_AFTER", "20s"),
+    ];
+    let mut lab = Lab::start(&settings).await;
     let ready = lab.set_up(Until::Stopped, Pace::Open { rate: 300.0, most: 500 }, 0).await;
     let lifecycle = Lifecycle::default();
     let faults = async {
