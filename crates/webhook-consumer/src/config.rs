@@ -1,5 +1,6 @@
 //! The command line and the environment.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ pub struct RestateFlags {
     pub kafka: String,
     /// A property for Kafka clients, as name=value; may be repeated.
     #[arg(long = "kafka-property", env = "EVERHOOK_KAFKA_PROPERTIES", value_delimiter = ',', value_parser = property)]
-    pub kafka_properties: Vec<(String, String)>,
+    pub kafka_properties: Vec<Property>,
     /// The topic with the events.
     #[arg(long, env = "EVERHOOK_TOPIC", default_value = "webhook-events")]
     pub topic: String,
@@ -150,7 +151,33 @@ impl Serve {
     }
 }
 
-fn property(text: &str) -> Result<(String, String), String> {
+/// A property for Kafka clients. Its value may be a password, so it is not shown.
+#[derive(Clone)]
+pub struct Property {
+    /// librdkafka's name.
+    pub name: String,
+    /// As librdkafka reads it.
+    pub value: String,
+}
+
+impl fmt::Debug for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}=***", self.name)
+    }
+}
+
+fn property(text: &str) -> Result<Property, String> {
     let (name, value) = text.split_once('=').ok_or("write name=value")?;
-    Ok((name.to_owned(), value.to_owned()))
+    Ok(Property { name: name.to_owned(), value: value.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_property_s_value_is_not_shown() {
+        let property = property("sasl.password=hush").unwrap();
+        assert_eq!((property.value.as_str(), format!("{property:?}").as_str()), ("hush", "sasl.password=***"));
+    }
 }

@@ -9,6 +9,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use crate::config::Property;
+
 /// Looks at a group without being of it.
 pub struct Groups {
     consumer: BaseConsumer,
@@ -66,10 +68,10 @@ pub struct Position {
 
 impl Groups {
     /// A client for these brokers, which joins nothing.
-    pub fn new(brokers: &str, properties: &[(String, String)], group_id: &str) -> Result<Self, Error> {
+    pub fn new(brokers: &str, properties: &[Property], group_id: &str) -> Result<Self, Error> {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", brokers);
-        for (name, value) in properties {
+        for Property { name, value } in properties {
             config.set(name, value);
         }
         config.set("group.id", group_id).set("enable.auto.commit", "false");

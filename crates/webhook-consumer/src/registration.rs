@@ -14,7 +14,7 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::config::RestateFlags;
+use crate::config::{Property, RestateFlags};
 use crate::progress::{self, Groups, Stall, Watch};
 use crate::topic::{self, Topics};
 
@@ -190,7 +190,7 @@ impl Registrar {
             // A named member that was away for longer than its session does not join again (docs/decisions.md).
             properties.insert("session.timeout.ms".to_owned(), SESSION_TIMEOUT_MS.into());
         }
-        for (name, value) in &self.flags.kafka_properties {
+        for Property { name, value } in &self.flags.kafka_properties {
             properties.insert(name.clone(), value.clone().into());
         }
         let known: Clusters = self.get("/kafka-clusters").await?;

@@ -7,6 +7,8 @@ use rdkafka::ClientConfig;
 use rdkafka::bindings as ffi;
 use rdkafka::producer::{BaseProducer, Producer as _};
 
+use crate::config::Property;
+
 /// Looks topics up in Kafka.
 pub struct Topics {
     producer: BaseProducer,
@@ -44,10 +46,10 @@ pub enum Error {
 
 impl Topics {
     /// A client for these brokers.
-    pub fn new(brokers: &str, properties: &[(String, String)]) -> Result<Self, Error> {
+    pub fn new(brokers: &str, properties: &[Property]) -> Result<Self, Error> {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", brokers);
-        for (name, value) in properties {
+        for Property { name, value } in properties {
             config.set(name, value);
         }
         Ok(Self { producer: config.create().map_err(Error::Client)? })
