@@ -43,12 +43,16 @@ async fn three_consumers_together_keep_within_the_endpoint_s_rate() {
     let stalls = watch.ended();
     let mut at = arrivals(&lab, endpoint).await;
     at.sort_unstable();
-    let worst = (0..at.len()).map(|from| Second::of(&at[from..], &stalls)).max_by_key(Second::excess).unwrap();
-    let seconds = (at[at.len() - 1] - at[0]) as f64 / 1e6;
-    let average = (at.len() - 1) as f64 / seconds;
-    eprintln!("{worst:?}, {average:.1} a second on average, {} in all, CPU {worked:?}", at.len());
-    assert!(worst.excess() <= 0, "{worst:?}: {RATE} a second are allowed");
-    assert!(average >= 45.0, "only {average:.1} a second on average");
+    let seconds: Vec<Second> = (0..at.len()).map(|from| Second::of(&at[from..], &stalls)).collect();
+    let most = |of: &mut dyn Iterator<Item = &Second>| of.map(|second| second.arrived).max().unwrap_or_default();
+    let undisturbed = most(&mut seconds.iter().filter(|second| second.stalled_ms == 0));
+    let in_any = most(&mut seconds.iter());
+    let average = (at.len() - 1) as f64 * 1e6 / (at[at.len() - 1] - at[0]) as f64;
+    eprintln!(
+        "at most {undisturbed} in a second in which the machine ran, {in_any} in any; {average:.1} on average, CPU {worked:?}"
+    );
+    assert!(undisturbed <= RATE + 2, "{undisturbed} within one second, and {RATE} are allowed");
+    assert!((45.0..=50.0).contains(&average), "{average:.1} a second on average");
     lab.stop().await;
 }
 
@@ -97,24 +101,18 @@ async fn ticks_of_all(lab: &Lab) -> Vec<u64> {
 #[derive(Debug)]
 struct Second {
     arrived: usize,
-    /// For so long in it, and in the half second before, something that was to run did not: what was to leave then left
-    /// together with the next.
+    /// For so long in it, and in the two seconds before, something that was to run did not: what was to leave then leaves
+    /// together with the next, and such a second says nothing of the rate.
     stalled_ms: i64,
 }
 
 impl Second {
     /// From the first of these moments on.
     fn of(at: &[i64], stalls: &[(i64, i64)]) -> Self {
-        let (from, to) = (at[0] - 500_000, at[0] + 1_000_000);
+        let (from, to) = (at[0] - 2_000_000, at[0] + 1_000_000);
         let within = |(begin, end): &(i64, i64)| (end.min(&to) - begin.max(&from)).max(0);
         let arrived = at.iter().take_while(|moment| **moment < to).count();
         Self { arrived, stalled_ms: stalls.iter().map(within).sum::<i64>() / 1_000 }
-    }
-
-    /// How many more than are allowed: the rate, two more, and what was to leave while nothing ran.
-    fn excess(&self) -> i64 {
-        let stalled = (RATE as i64 * self.stalled_ms + 999) / 1_000;
-        self.arrived as i64 - RATE as i64 - 2 - stalled
     }
 }
 
