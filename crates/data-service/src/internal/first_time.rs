@@ -104,15 +104,9 @@ pub fn draw(
     let mut attempts = Vec::new();
     let mut later = Vec::new();
     // All of them are asked for, also when one of them can't be composed.
-    let drafts: Vec<(Draft<'_>, Admission)> = drafts
-        .into_iter()
-        .map(|draft| match draft.step.next {
-            Next::Attempt { .. } => (draft, admitted.next()),
-            Next::Wait(_) | Next::Stop(_) => (draft, Admission::NOW),
-        })
-        .collect();
-    for (Draft { endpoint, delivery_id, secrets, lease_ms, step, .. }, admission) in drafts {
-        let step = ledger::admit(Delivery::waiting(), step, admission);
+    let passed: Vec<(Step, Admission)> =
+        drafts.iter().map(|draft| admitted.pass(Delivery::waiting(), draft.step)).collect();
+    for (Draft { endpoint, delivery_id, secrets, lease_ms, .. }, (step, admission)) in drafts.into_iter().zip(passed) {
         let slot = gates::told(endpoint, admission);
         let mut waits_ms = None;
         match step.next {

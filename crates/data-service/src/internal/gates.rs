@@ -7,6 +7,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use domain::gate::{Admission, Gate, InFlight};
+use domain::ledger::{self, Delivery, Next, Step};
 use domain::protocol::{Answer, Attempt, Busy, Opened, Slot};
 use store::ledger::{Endpoint, LockedGate};
 use store::transaction::{begin, commit};
@@ -40,9 +41,14 @@ pub struct Admitted {
 }
 
 impl Admitted {
-    /// What is said to the next attempt, in the order of the question.
-    pub fn next(&mut self) -> Admission {
-        self.admissions.next().unwrap_or(Admission::NOW)
+    /// A step after the gate, and what the gate has said to it. Steps that would begin an attempt come in the order of the
+    /// question; others pass.
+    pub fn pass(&mut self, before: Delivery, step: Step) -> (Step, Admission) {
+        let admission = match step.next {
+            Next::Attempt { .. } => self.admissions.next().unwrap_or(Admission::NOW),
+            Next::Wait(_) | Next::Stop(_) => Admission::NOW,
+        };
+        (ledger::admit(before, step, admission), admission)
     }
 
     /// Takes off the time that has passed since.

@@ -191,11 +191,7 @@ impl Asked<'_> {
     /// `admitted` is asked if an attempt would begin.
     pub fn finish(&self, core: &Core, admitted: &mut Admitted, in_line: bool) -> Result<Finished, compose::Error> {
         let Self { item, seen, endpoint, event, secrets, before, step } = self;
-        let admission = match step.next {
-            Next::Attempt { .. } => admitted.next(),
-            Next::Wait(_) | Next::Stop(_) => Admission::NOW,
-        };
-        let step = ledger::admit(*before, *step, admission);
+        let (step, admission) = admitted.pass(*before, *step);
         let slot = gates::told(endpoint, admission);
         let (answer, begins) = match step.next {
             Next::Attempt { number } => {
