@@ -16,7 +16,7 @@ use store::kept::KeptConnections;
 use store::{Durability, PgPool, Statements};
 
 use crate::config::Serve;
-use crate::internal::{HandedOut, Timed};
+use crate::internal::{Begun, HandedOut, Timed};
 use crate::keyring::{self, Keyring};
 use crate::{internal, payload};
 
@@ -77,6 +77,7 @@ pub struct Core {
     pub(crate) patience: Patience,
     pub(crate) limits: Limits,
     pub(crate) handed_out: Mutex<HandedOut>,
+    pub(crate) begun: Mutex<Begun>,
 }
 
 impl Core {
@@ -91,6 +92,7 @@ impl Core {
             patience,
             limits,
             handed_out: Mutex::default(),
+            begun: Mutex::default(),
         }
     }
 }

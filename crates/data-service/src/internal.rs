@@ -5,6 +5,7 @@ use std::future::Future;
 use std::hash::Hash;
 use std::time::Duration;
 
+mod begun;
 pub mod endpoints;
 mod first_time;
 mod gates;
@@ -20,6 +21,7 @@ pub mod sealed_answers;
 pub mod sealed_headers;
 pub mod secrets;
 
+pub use begun::Begun;
 pub use gates::Timed;
 pub use handed_out::HandedOut;
 

@@ -1,7 +1,9 @@
 //! What an endpoint lets through now: its rate, its share of the attempts in flight, and its circuit.
 //!
-//! Whatever does not come through waits, and reserves a slot to come back in, so that it wakes once and never together
-//! with all the others. The ledger keeps the gate; each batch of attempts passes through it in one transaction.
+//! Whoever waits for the rate reserves a slot to come back in, so that it wakes once and never together with all the
+//! others. Whoever waits for the share or the circuit has no time to come back at: it stays on the ledger until a success
+//! lets it in, or the reconciler, which looks for gates at which nothing moves. So those who stay cost nothing, however
+//! many they are. The ledger keeps the gate; each batch of attempts passes through it in one transaction.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -22,18 +24,9 @@ const SHORTEST_NOTICE: Duration = Duration::from_millis(250);
 /// At a high rate so many at a time wait for their moment there, or those of twice the shortest notice.
 const MOST_IN_LEAD: u32 = 100;
 
-/// Waiters that no rate spreads come back within so many times their shortest wait, and within ten minutes. What is more
-/// than fits in between shares its slots.
-const LAP: u32 = 50;
-const LONGEST_LAP: Duration = Duration::from_secs(600);
-
-/// Between two who wait for the share. There may be thousands, and each that comes back too early costs as much as a
-/// delivery.
-const SHARE_GAP: Duration = Duration::from_millis(2);
-
-/// Between two who wait for an open circuit: it wakes no crowd as it closes, and until then each that comes back costs as
-/// much as a delivery (50 a second were 27 % of a core).
-const CIRCUIT_GAP: Duration = Duration::from_millis(100);
+/// Whoever waits at the gate is overdue after so long, if nobody has let it in: then something has gone wrong. It is long,
+/// since an endpoint that is down for days may have many.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
 
 /// What is asked of every endpoint alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,15 +79,6 @@ pub struct Gate {
     pub circuit: Option<Open>,
 }
 
-/// The attempts in flight to an endpoint from the process that wants another one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct InFlight {
-    /// How many.
-    pub count: u32,
-    /// How long ago they began, on average. In a steady state that is how long they still take.
-    pub age: Duration,
-}
-
 /// What the gate says to an attempt that might begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
@@ -107,14 +91,22 @@ pub enum Admission {
     Waits {
         /// Until it comes back.
         wait: Duration,
-        /// Until its slot, where the endpoint has a rate: there it takes no other one.
-        slot_in: Option<Duration>,
+        /// Until its slot: it takes no other one.
+        slot_in: Duration,
+    },
+    /// It waits until it is let in.
+    Stays {
+        /// It is overdue after so long.
+        forgotten_after: Duration,
     },
 }
 
 impl Admission {
     /// At once.
     pub const NOW: Self = Self::Begins { starts_in: Duration::ZERO };
+
+    /// Until it is let in.
+    pub const STAYS: Self = Self::Stays { forgotten_after: FORGOTTEN_AFTER };
 
     /// The same, told so much later.
     #[must_use]
@@ -123,8 +115,9 @@ impl Admission {
             Self::Begins { starts_in } => Self::Begins { starts_in: starts_in.saturating_sub(passed) },
             Self::Waits { wait, slot_in } => Self::Waits {
                 wait: wait.saturating_sub(passed).max(SHORTEST_WAIT),
-                slot_in: slot_in.map(|slot_in| slot_in.saturating_sub(passed)),
+                slot_in: slot_in.saturating_sub(passed),
             },
+            Self::Stays { .. } => self,
         }
     }
 }
@@ -142,18 +135,12 @@ impl Gate {
         rate.is_none() && !is_circuit_open && count <= limits.share
     }
 
-    /// An attempt wants to begin, which may be under way for `lease`. `slot_in` is the time until the slot that was
-    /// reserved for it; none if it has none. One that is too near is lost.
-    pub fn admit(
-        &mut self,
-        limits: &Limits,
-        in_flight: InFlight,
-        lease: Duration,
-        slot_in: Option<Duration>,
-    ) -> Admission {
+    /// An attempt wants to begin, which may be under way for `lease`, beside so many in flight from the same process.
+    /// `slot_in` is the time until the slot that was reserved for it; none if it has none. One that is too near is lost.
+    pub fn admit(&mut self, limits: &Limits, in_flight: u32, lease: Duration, slot_in: Option<Duration>) -> Admission {
         if let Some(circuit) = self.circuit {
             if circuit.probe_in > Duration::ZERO {
-                return self.wait(circuit.probe_in, CIRCUIT_GAP);
+                return Admission::STAYS;
             }
             // Its answer is waited for before another one tries.
             let probe_in = limits.time_open(circuit.probes + 1).max(lease);
@@ -161,9 +148,8 @@ impl Gate {
             // Nothing else is sent meanwhile, so the rate has nothing to say.
             return Admission::NOW;
         }
-        if in_flight.count >= limits.share {
-            let gap = in_flight.age.saturating_mul(2) / limits.share.max(1);
-            return self.wait(in_flight.age, gap.max(SHARE_GAP));
+        if in_flight >= limits.share {
+            return Admission::STAYS;
         }
         let Some(rate) = self.rate else { return Admission::NOW };
         let gap = gap_of(rate);
@@ -173,7 +159,7 @@ impl Gate {
         let lead = lead(gap);
         match starts_in <= lead {
             true => Admission::Begins { starts_in },
-            false => Admission::Waits { wait: (starts_in - lead).max(SHORTEST_WAIT), slot_in: Some(starts_in) },
+            false => Admission::Waits { wait: (starts_in - lead).max(SHORTEST_WAIT), slot_in: starts_in },
         }
     }
 
@@ -188,19 +174,6 @@ impl Gate {
         limits.disabled_after.is_some_and(|after| self.failing_for >= after)
     }
 
-    fn wait(&mut self, at_least: Duration, gap: Duration) -> Admission {
-        let at_least = at_least.max(SHORTEST_WAIT);
-        if let Some(rate) = self.rate {
-            let gap = gap_of(rate);
-            let slot_in = self.reserve(at_least, gap);
-            return Admission::Waits { wait: slot_in.saturating_sub(lead(gap)).max(at_least), slot_in: Some(slot_in) };
-        }
-        if self.free_slot_in > at_least + at_least.saturating_mul(LAP).min(LONGEST_LAP) {
-            self.free_slot_in = at_least;
-        }
-        Admission::Waits { wait: self.reserve(at_least, gap), slot_in: None }
-    }
-
     fn reserve(&mut self, at_least: Duration, gap: Duration) -> Duration {
         let slot_in = self.free_slot_in.max(at_least);
         self.free_slot_in = slot_in + gap;
@@ -209,6 +182,13 @@ impl Gate {
 }
 
 impl Limits {
+    /// How many of those who wait at the gate a success lets in, with so many still in flight from the same process: its
+    /// own place, and one more until the share is full. So an endpoint that is back is asked for twice as much each time.
+    #[must_use]
+    pub fn lets_in(&self, in_flight: u32) -> u32 {
+        self.share.saturating_sub(in_flight).min(2)
+    }
+
     /// How long a circuit stays open after so many probes.
     fn time_open(&self, probes: u32) -> Duration {
         self.shortest_open.saturating_mul(2_u32.saturating_pow(probes)).min(self.longest_open)
@@ -228,7 +208,7 @@ mod tests {
     use super::*;
 
     const LEASE: Duration = Duration::from_secs(20);
-    const NOBODY: InFlight = InFlight { count: 0, age: Duration::ZERO };
+    const NOBODY: u32 = 0;
 
     fn rate(of: u32) -> Option<NonZeroU32> {
         Some(NonZeroU32::new(of).unwrap())
@@ -250,15 +230,15 @@ mod tests {
     fn leaves_in(admission: Admission) -> Duration {
         match admission {
             Admission::Begins { starts_in } => starts_in,
-            Admission::Waits { slot_in, wait } => slot_in.unwrap_or(wait),
+            Admission::Waits { slot_in, .. } => slot_in,
+            Admission::Stays { .. } => panic!("it stays"),
         }
     }
 
     #[test]
     fn without_a_rate_and_below_the_share_everything_begins_at_once() {
         let mut gate = Gate::new(None);
-        let in_flight = InFlight { count: 99, age: LEASE };
-        assert_eq!(gate.admit(&limits(), in_flight, LEASE, None), Admission::NOW);
+        assert_eq!(gate.admit(&limits(), 99, LEASE, None), Admission::NOW);
         assert_eq!(gate, Gate::new(None));
         assert!(Gate::is_wide_open(None, false, &limits(), 100));
         assert!(!Gate::is_wide_open(rate(1), false, &limits(), 0));
@@ -280,7 +260,7 @@ mod tests {
     fn whoever_comes_back_in_time_keeps_its_slot_and_whoever_is_late_gets_another() {
         let mut gate = Gate::new(rate(10));
         let admissions: Vec<Admission> = (0..18).map(|_| gate.admit(&limits(), NOBODY, LEASE, None)).collect();
-        let Admission::Waits { wait, slot_in: Some(slot_in) } = admissions[17] else { panic!("{admissions:?}") };
+        let Admission::Waits { wait, slot_in } = admissions[17] else { panic!("{admissions:?}") };
         assert_eq!(slot_in - wait, LONGEST_LEAD);
 
         let free = gate.free_slot_in;
@@ -301,20 +281,11 @@ mod tests {
     }
 
     #[test]
-    fn above_the_share_waiters_come_back_one_by_one_as_fast_as_the_others_end() {
+    fn above_the_share_they_stay_until_a_success_lets_one_or_two_in() {
         let mut gate = Gate::new(None);
-        let full = InFlight { count: 100, age: Duration::from_secs(5) };
-        let waits: Vec<Duration> = (0..3).map(|_| leaves_in(gate.admit(&limits(), full, LEASE, None))).collect();
-        assert_eq!(waits, [5_000, 5_100, 5_200].map(Duration::from_millis));
-        assert_eq!(gate.admit(&limits(), NOBODY, LEASE, None), Admission::NOW);
-    }
-
-    #[test]
-    fn the_queue_of_a_slow_endpoint_is_ten_minutes_long_at_most() {
-        let mut gate = Gate::new(None);
-        let full = InFlight { count: 100, age: Duration::from_secs(10) };
-        let waits: Vec<Duration> = (0..5_000).map(|_| leaves_in(gate.admit(&limits(), full, LEASE, None))).collect();
-        assert!(waits.iter().all(|wait| (10..=611).contains(&wait.as_secs())), "{:?}", waits.iter().max());
+        assert_eq!(gate.admit(&limits(), 100, LEASE, None), Admission::STAYS);
+        assert_eq!(gate, Gate::new(None), "nothing is reserved");
+        assert_eq!([0, 97, 98, 99, 100, 101].map(|in_flight| limits().lets_in(in_flight)), [2, 2, 2, 1, 0, 0]);
     }
 
     #[test]
@@ -322,15 +293,14 @@ mod tests {
         let limits = limits();
         let mut gate = open_gate(&limits);
         assert_eq!(gate.circuit, Some(Open { probe_in: Duration::from_secs(5), probes: 0 }));
-        let waits = [0, 1].map(|_| leaves_in(gate.admit(&limits, NOBODY, LEASE, None)));
-        assert_eq!(waits, [5_000, 5_100].map(Duration::from_millis));
+        assert_eq!(gate.admit(&limits, NOBODY, LEASE, None), Admission::STAYS);
 
         let passed = |gate: &mut Gate| gate.circuit.as_mut().unwrap().probe_in = Duration::ZERO;
         for probe_in in [20, 20, 40, 80, 160, 300, 300] {
             passed(&mut gate);
             assert_eq!(gate.admit(&limits, NOBODY, LEASE, None), Admission::NOW);
             assert_eq!(gate.circuit.unwrap().probe_in, Duration::from_secs(probe_in));
-            assert!(matches!(gate.admit(&limits, NOBODY, LEASE, None), Admission::Waits { .. }));
+            assert_eq!(gate.admit(&limits, NOBODY, LEASE, None), Admission::STAYS);
             assert!(!gate.fail(&limits));
             assert_eq!(gate.circuit.unwrap().probe_in, Duration::from_secs(probe_in));
         }
@@ -347,13 +317,14 @@ mod tests {
     }
 
     #[test]
-    fn with_a_rate_even_those_that_an_open_circuit_sends_away_have_slots_of_it() {
+    fn with_a_rate_an_open_circuit_reserves_no_slot_and_its_probe_needs_none() {
         let limits = limits();
         let mut gate = Gate { rate: rate(10), ..open_gate(&limits) };
-        let slots = [0, 1].map(|_| leaves_in(gate.admit(&limits, NOBODY, LEASE, None)));
-        assert_eq!(slots, [5_000, 5_107].map(Duration::from_millis));
+        let before = gate;
+        assert_eq!(gate.admit(&limits, NOBODY, LEASE, None), Admission::STAYS);
+        assert_eq!(gate, before);
 
-        // A newcomer whose slot would be far off is let through all the same: somebody has to try.
+        // Somebody has to try, also one whose slot would be far off.
         gate.circuit = Some(Open { probe_in: Duration::ZERO, probes: 0 });
         assert_eq!(gate.admit(&limits, NOBODY, LEASE, None), Admission::NOW);
         assert_eq!(gate.circuit, Some(Open { probe_in: LEASE, probes: 1 }));

@@ -260,6 +260,8 @@ pub enum Next {
     },
     /// Ask again after so long.
     Wait(Duration),
+    /// It stays at the gate of its endpoint until it is let in. It is overdue after so long.
+    Stay(Duration),
     /// There is nothing to do for this claim any more.
     Stop(Stop),
 }
@@ -268,7 +270,7 @@ pub enum Next {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stop {
-    /// The delivery has ended or is parked or held.
+    /// The delivery has ended, is parked or held, or stays at the gate of its endpoint.
     Ended,
     /// Another claim has it now.
     StaleClaim,
@@ -308,7 +310,7 @@ impl Step {
     /// then forgotten would be handed out twice, and a forgotten end would let a later version overtake.
     #[must_use]
     pub const fn may_be_forgotten(&self) -> bool {
-        matches!(self.next, Next::Attempt { .. })
+        matches!(self.next, Next::Attempt { .. } | Next::Stay(_))
     }
 }
 
@@ -376,7 +378,7 @@ pub fn next_in_order(
         Next::Attempt { .. } if is_behind(earlier) => {
             hold(Delivery { attempts: delivery.attempts, in_flight: None, ..step.delivery }, step.closed)
         }
-        Next::Attempt { .. } | Next::Wait(_) | Next::Stop(_) => step,
+        Next::Attempt { .. } | Next::Wait(_) | Next::Stay(_) | Next::Stop(_) => step,
     }
 }
 
@@ -396,20 +398,20 @@ pub fn give_way(before: Delivery, step: Step) -> Step {
     match step.next {
         Next::Attempt { .. } => given(Delivery { attempts: before.attempts, ..step.delivery }),
         Next::Wait(_) if step.delivery.in_flight.is_none() => given(step.delivery),
-        Next::Wait(_) | Next::Stop(_) => step,
+        Next::Wait(_) | Next::Stay(_) | Next::Stop(_) => step,
     }
 }
 
 /// The attempt that `step` would begin is at the gate of its endpoint. If it has to wait, it has begun nothing.
 #[must_use]
 pub const fn admit(before: Delivery, step: Step, admission: Admission) -> Step {
-    match (step.next, admission) {
-        (Next::Attempt { .. }, Admission::Waits { wait, .. }) => {
-            let delivery = Delivery { attempts: before.attempts, in_flight: None, ..step.delivery };
-            Step { delivery, reason: None, closed: step.closed, next: Next::Wait(wait) }
-        }
-        (Next::Attempt { .. } | Next::Wait(_) | Next::Stop(_), _) => step,
-    }
+    let next = match (step.next, admission) {
+        (Next::Attempt { .. }, Admission::Waits { wait, .. }) => Next::Wait(wait),
+        (Next::Attempt { .. }, Admission::Stays { forgotten_after }) => Next::Stay(forgotten_after),
+        (Next::Attempt { .. } | Next::Wait(_) | Next::Stay(_) | Next::Stop(_), _) => return step,
+    };
+    let delivery = Delivery { attempts: before.attempts, in_flight: None, ..step.delivery };
+    Step { delivery, reason: None, closed: step.closed, next }
 }
 
 /// A result of an attempt arrives.
@@ -740,12 +742,14 @@ mod tests {
 
     #[test]
     fn an_attempt_that_waits_at_the_gate_has_begun_nothing() {
-        let waits = |wait| Admission::Waits { wait, slot_in: None };
+        let waits = |wait| Admission::Waits { wait, slot_in: wait };
         let waiting = Delivery { attempts: 1, in_flight: None, ..Delivery::begun(LEASE) };
         let step = ask(waiting, 1, Duration::ZERO);
         assert_eq!(admit(waiting, step, Admission::NOW), step);
         let waited = admit(waiting, step, waits(LEASE));
         assert_eq!((waited.delivery, waited.next), (waiting, Next::Wait(LEASE)));
+        let stayed = admit(waiting, step, Admission::Stays { forgotten_after: LEASE });
+        assert_eq!((stayed.delivery, stayed.next), (waiting, Next::Stay(LEASE)));
         let died = Delivery::begun(LEASE);
         let waited = admit(died, ask(died, 1, Duration::ZERO), waits(LEASE));
         assert_eq!((waited.closed, waited.delivery.attempts, waited.delivery.in_flight), (Some(1), 1, None));

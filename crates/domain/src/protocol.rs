@@ -40,8 +40,6 @@ pub struct Busy {
     pub endpoint_id: EndpointId,
     /// How many attempts.
     pub attempts: u32,
-    /// How long ago they began, on average, in milliseconds.
-    pub age_ms: u64,
 }
 
 /// The answer to an [`Open`].
@@ -173,6 +171,9 @@ pub struct Recorded {
     pub in_line: bool,
     /// What the attempt failed of, in words; never a body or a secret.
     pub detail: Option<String>,
+    /// How many attempts at the endpoint the consumer still has in flight. An older consumer says nothing of it.
+    #[serde(default)]
+    pub in_flight: u32,
     /// What was seen on the way. An older consumer says nothing of it.
     #[serde(default)]
     pub exchange: Exchange,

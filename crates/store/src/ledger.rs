@@ -20,7 +20,7 @@ mod steps;
 mod sweep;
 
 pub use events::{Endpoint, Event, Object, Secret, endpoints_of, endpoints_on, events, events_on};
-pub use gates::{LockedGate, keep_gates, lock_gates, try_circuit};
+pub use gates::{LetIn, LockedGate, StillGate, keep_gates, let_in, lock_gates, still_gates, try_circuit};
 pub use jobs::{
     RunningJob, Turns, count_turns, followed, has_running_jobs, lock_job, parked_turns, put_job_behind, step_job, turns,
 };
@@ -30,7 +30,7 @@ pub use overdue::{endpoints_with_parked, overdue, parked_at};
 pub use parked::{NewParkedRecord, park_record, recovered_events, resolve_recovered};
 pub use resend::{Resent, resend_on};
 pub use steps::{
-    Exchange, Guard, LoggedAttempt, Seen, StepRow, deliveries, deliveries_on, write_steps, write_steps_on,
+    Exchange, Guard, LoggedAttempt, Seen, StepRow, Written, deliveries, deliveries_on, write_steps, write_steps_on,
 };
 pub use sweep::{Sweep, advance_sweep, read_horizon, read_sweep, take_lease, unrouted};
 

@@ -148,6 +148,8 @@ impl Deliverer {
                 let under_way = attempt.endpoint_id.map(|endpoint_id| own.in_flight.begin(endpoint_id));
                 let result = own.door.post(&attempt).await;
                 drop(under_way);
+                let in_flight = attempt.endpoint_id.map_or(0, |endpoint_id| own.in_flight.count(endpoint_id));
+                let result = Recorded { in_flight, ..result };
                 let answer = own.record_one(&result).await;
                 (result, answer)
             }

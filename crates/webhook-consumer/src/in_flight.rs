@@ -2,76 +2,53 @@
 //! within its share. It is exact, costs nothing on the ledger, and a process that dies takes its attempts with it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::ids::EndpointId;
 use domain::protocol::{BUSY_FROM, Busy};
 
 /// The attempts under way.
-#[derive(Debug, Clone)]
-pub struct InFlight(Arc<Mutex<State>>);
-
-#[derive(Debug)]
-struct State {
-    since: Instant,
-    endpoints: HashMap<EndpointId, Attempts>,
-}
-
-#[derive(Debug, Default)]
-struct Attempts {
-    count: u32,
-    /// When they began, added up.
-    began: Duration,
-}
+#[derive(Debug, Clone, Default)]
+pub struct InFlight(Arc<Mutex<HashMap<EndpointId, u32>>>);
 
 /// An attempt under way, until it is dropped.
 #[derive(Debug)]
 pub struct UnderWay {
     all: InFlight,
     endpoint_id: EndpointId,
-    began: Duration,
-}
-
-impl Default for InFlight {
-    fn default() -> Self {
-        Self(Arc::new(Mutex::new(State { since: Instant::now(), endpoints: HashMap::new() })))
-    }
 }
 
 impl InFlight {
     /// An attempt at the endpoint begins.
     pub fn begin(&self, endpoint_id: EndpointId) -> UnderWay {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let began = state.since.elapsed();
-        let attempts = state.endpoints.entry(endpoint_id).or_default();
-        attempts.count += 1;
-        attempts.began += began;
-        UnderWay { all: self.clone(), endpoint_id, began }
+        *self.counts().entry(endpoint_id).or_default() += 1;
+        UnderWay { all: self.clone(), endpoint_id }
+    }
+
+    /// How many are under way at the endpoint.
+    pub fn count(&self, endpoint_id: EndpointId) -> u32 {
+        self.counts().get(&endpoint_id).copied().unwrap_or_default()
     }
 
     /// The endpoints with many attempts under way.
     pub fn busy(&self) -> Vec<Busy> {
-        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = state.since.elapsed();
-        let busy = state.endpoints.iter().filter(|(_, attempts)| attempts.count >= BUSY_FROM);
-        let tell = |(endpoint_id, attempts): (&EndpointId, &Attempts)| Busy {
-            endpoint_id: *endpoint_id,
-            attempts: attempts.count,
-            age_ms: u64::try_from(now.saturating_sub(attempts.began / attempts.count).as_millis()).unwrap_or(u64::MAX),
-        };
-        busy.map(tell).collect()
+        let counts = self.counts();
+        let busy = counts.iter().filter(|(_, attempts)| **attempts >= BUSY_FROM);
+        busy.map(|(endpoint_id, attempts)| Busy { endpoint_id: *endpoint_id, attempts: *attempts }).collect()
+    }
+
+    fn counts(&self) -> MutexGuard<'_, HashMap<EndpointId, u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let mut state = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(attempts) = state.endpoints.get_mut(&self.endpoint_id) {
-            attempts.count = attempts.count.saturating_sub(1);
-            attempts.began = attempts.began.saturating_sub(self.began);
-            if attempts.count == 0 {
-                state.endpoints.remove(&self.endpoint_id);
+        let mut counts = self.all.counts();
+        if let Some(attempts) = counts.get_mut(&self.endpoint_id) {
+            *attempts = attempts.saturating_sub(1);
+            if *attempts == 0 {
+                counts.remove(&self.endpoint_id);
             }
         }
     }
@@ -93,7 +70,8 @@ mod tests {
         assert_eq!((told.len(), told[0].endpoint_id, told[0].attempts), (1, busy, BUSY_FROM));
         under_way.remove(0);
         assert_eq!(in_flight.busy(), []);
+        assert_eq!((in_flight.count(busy), in_flight.count(idle)), (BUSY_FROM - 1, 1));
         under_way.clear();
-        assert!(in_flight.0.lock().unwrap().endpoints.is_empty());
+        assert!(in_flight.counts().is_empty(), "nothing is kept of those that have ended");
     }
 }

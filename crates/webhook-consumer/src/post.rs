@@ -35,6 +35,8 @@ impl Door {
             attempt: attempt.attempt,
             attempt_id: attempt.attempt_id,
             in_line: attempt.in_line,
+            // The caller knows.
+            in_flight: 0,
             began_at,
             duration_ms,
             status,

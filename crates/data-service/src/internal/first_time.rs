@@ -85,9 +85,10 @@ impl Draft<'_> {
 
     /// The attempt that it would begin, if it would.
     pub fn wanted<'a>(&'a self, item: &'a Open) -> Option<Wanted<'a>> {
-        let Self { endpoint, lease_ms, step, slot, .. } = self;
+        let Self { endpoint, delivery_id, lease_ms, step, slot, .. } = self;
         let begins = matches!(step.next, Next::Attempt { .. });
-        begins.then_some(Wanted { endpoint, busy: &item.busy, lease_ms: *lease_ms, slot: *slot })
+        let delivery_id = delivery_id.to_string();
+        begins.then_some(Wanted { delivery_id, endpoint, busy: &item.busy, lease_ms: *lease_ms, slot: *slot })
     }
 }
 
@@ -126,6 +127,7 @@ pub fn draw(
                 waits_ms = Some(wait_ms);
                 later.push(Later { delivery_id, claim: step.delivery.claim, delay_ms: wait_ms.unsigned_abs() });
             }
+            Next::Stay(forgotten_after) => waits_ms = Some(millis(forgotten_after)),
             Next::Stop(_) => {}
         }
         deliveries.push(NewDelivery {
@@ -137,6 +139,7 @@ pub fn draw(
             lease_ms: gates::lease_ms(lease_ms, slot),
             waits_ms,
             slot: gates::slot(endpoint, admission),
+            at_gate: matches!(step.next, Next::Stay(_)),
         });
     }
     let route = Route {

@@ -4,12 +4,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use domain::gate::{Admission, Gate, InFlight};
+use domain::gate::{Admission, Gate};
 use domain::ledger::{self, Delivery, Next, Step};
-use domain::protocol::{Answer, Attempt, Busy, Opened, Slot};
-use store::ledger::{Endpoint, LockedGate};
+use domain::protocol::{Answer, Attempt, Busy, Later, Opened, Slot};
+use store::ledger::{Endpoint, LetIn, LockedGate, StillGate};
 use store::transaction::{begin, commit};
 
 use super::millis;
@@ -21,8 +22,20 @@ const CATCHING_UP: f64 = 0.97;
 /// Why an endpoint was disabled that failed for too long.
 const FAILING: &str = "failing";
 
+/// Whoever was told to stay is written within this time.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// If nobody is let in for so long at a gate where some stay, the next one tries.
+const STILL: Duration = Duration::from_secs(2);
+
+/// One look lets in at so many gates at most, and so many at the gate of an endpoint that takes nothing, to be parked.
+const MOST_GATES: i64 = 100;
+const MOST_TO_PARK: i64 = 200;
+
 /// An attempt that might begin.
 pub struct Wanted<'a> {
+    /// Of which delivery.
+    pub delivery_id: String,
     /// Where.
     pub endpoint: &'a Endpoint,
     /// What its consumer has in flight, as far as it is much.
@@ -46,7 +59,7 @@ impl Admitted {
     pub fn pass(&mut self, before: Delivery, step: Step) -> (Step, Admission) {
         let admission = match step.next {
             Next::Attempt { .. } => self.admissions.next().unwrap_or(Admission::NOW),
-            Next::Wait(_) | Next::Stop(_) => Admission::NOW,
+            Next::Wait(_) | Next::Stay(_) | Next::Stop(_) => Admission::NOW,
         };
         (ledger::admit(before, step, admission), admission)
     }
@@ -103,29 +116,48 @@ fn settle(attempt: &mut Attempt, since: Instant) {
 /// # Errors
 /// If the database refuses; then nothing is reserved. A slot that is reserved for nothing costs only its time.
 pub async fn admit(core: &Core, wanted: &[Wanted<'_>]) -> Result<Admitted, store::Error> {
-    let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
-    let narrow: Vec<bool> = wanted.iter().map(|w| is_narrow(core, w, &mut counts)).collect();
-    let mut ids: Vec<String> = wanted
-        .iter()
-        .zip(&narrow)
-        .filter(|(_, narrow)| **narrow)
-        .map(|(w, _)| w.endpoint.endpoint_id.clone())
-        .collect();
-    ids.sort_unstable();
-    ids.dedup();
-    if ids.is_empty() {
-        return Ok(Admitted { admissions: vec![Admission::NOW; wanted.len()].into_iter(), at: Instant::now() });
+    let begun = begun_lately(core, wanted);
+    let mut counts: HashMap<&str, u32> = HashMap::new();
+    let mut narrow: Vec<String> = Vec::new();
+    for w in wanted {
+        let Wanted { endpoint, .. } = w;
+        let count = counts.entry(&endpoint.endpoint_id).or_default();
+        *count += 1;
+        let in_flight = in_flight(w, &begun) + *count;
+        if !Gate::is_wide_open(rate(endpoint), endpoint.is_circuit_open, &core.limits, in_flight) {
+            narrow.push(endpoint.endpoint_id.clone());
+        }
     }
+    narrow.sort_unstable();
+    narrow.dedup();
+    let (admissions, at) = match narrow.is_empty() {
+        true => (vec![Admission::NOW; wanted.len()], Instant::now()),
+        false => pass_all(core, wanted, &narrow, &begun).await?,
+    };
+    let mut lately = core.begun.lock().unwrap_or_else(PoisonError::into_inner);
+    for (w, _) in wanted.iter().zip(&admissions).filter(|(_, admission)| **admission == Admission::NOW) {
+        lately.begin(&w.delivery_id, &w.endpoint.endpoint_id, at);
+    }
+    Ok(Admitted { admissions: admissions.into_iter(), at })
+}
+
+/// Leads attempts through these gates; answers the moment from which their times count, too.
+async fn pass_all(
+    core: &Core,
+    wanted: &[Wanted<'_>],
+    narrow: &[String],
+    begun: &HashMap<String, u32>,
+) -> Result<(Vec<Admission>, Instant), store::Error> {
     let mut connection = core.fast.take().await?;
     let mut transaction = begin(&mut connection).await?;
-    let mut locked = store::ledger::lock_gates(&mut transaction, &ids).await?;
-    let mut gates: HashMap<String, &mut Gate> =
-        locked.iter_mut().map(|locked| (locked.endpoint_id.clone(), &mut locked.gate)).collect();
-    let mut counts = BTreeMap::new();
+    let mut locked = store::ledger::lock_gates(&mut transaction, narrow).await?;
+    let mut gates: HashMap<String, &mut LockedGate> =
+        locked.iter_mut().map(|locked| (locked.endpoint_id.clone(), locked)).collect();
+    let mut counts = HashMap::new();
     let admissions: Vec<Admission> = wanted
         .iter()
         .map(|w| match gates.get_mut(&w.endpoint.endpoint_id) {
-            Some(gate) => pass(core, gate, w, &mut counts),
+            Some(gate) => pass(core, gate, w, begun, &mut counts),
             None => Admission::NOW,
         })
         .collect();
@@ -134,8 +166,65 @@ pub async fn admit(core: &Core, wanted: &[Wanted<'_>]) -> Result<Admitted, store
     commit(transaction).await?;
     connection.keep();
     let late = from.map(|from| (now - from).unsigned_abs()).unwrap_or_default();
-    let admissions: Vec<Admission> = admissions.into_iter().map(|admission| admission.later_by(late)).collect();
-    Ok(Admitted { admissions: admissions.into_iter(), at: Instant::now() })
+    Ok((admissions.into_iter().map(|admission| admission.later_by(late)).collect(), Instant::now()))
+}
+
+/// Whom successes let in, at the gates of their endpoints: at each at most so many.
+///
+/// # Errors
+/// If the database refuses: then nobody is let in, and whoever reconciles does it by and by.
+pub async fn let_in(core: &Core, at: &BTreeMap<String, u32>) -> Result<HashMap<String, Vec<Later>>, store::Error> {
+    let mut all = HashMap::new();
+    for (endpoint_id, most) in at.iter().filter(|(_, most)| **most > 0) {
+        let mut connection = core.fast.take().await?;
+        let mut transaction = begin(&mut connection).await?;
+        let let_in = store::ledger::let_in(&mut transaction, endpoint_id, i64::from(*most), SETTLED).await?;
+        commit(transaction).await?;
+        connection.keep();
+        all.insert(endpoint_id.clone(), let_in.iter().filter_map(later).collect());
+    }
+    Ok(all)
+}
+
+/// Whom whoever reconciles lets in: one at each gate where nothing moves, to try it, and all where they are to be parked.
+/// Answers whether there may be more.
+pub async fn let_in_where_nothing_moves(core: &Core, still: &[StillGate]) -> Result<(Vec<Later>, bool), store::Error> {
+    let mut all = Vec::new();
+    let mut more = false;
+    for StillGate { endpoint_id, is_enabled } in still {
+        let most = if *is_enabled { 1 } else { MOST_TO_PARK };
+        let mut transaction = store::transaction::begin_on(&core.rare).await?;
+        let let_in = store::ledger::let_in(&mut transaction, endpoint_id, most, SETTLED).await?;
+        commit(transaction).await?;
+        more |= !is_enabled && !let_in.is_empty();
+        all.extend(let_in.iter().filter_map(later));
+    }
+    Ok((all, more))
+}
+
+/// Gates at which some stay, and nothing moves.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn still_gates(core: &Core) -> Result<Vec<StillGate>, store::Error> {
+    store::ledger::still_gates(&core.rare, STILL, MOST_GATES).await
+}
+
+fn later(let_in: &LetIn) -> Option<Later> {
+    let delivery_id = let_in
+        .delivery_id
+        .parse()
+        .map_err(|error| tracing::error!(delivery.id = let_in.delivery_id, %error, "the ledger has an id that is none"))
+        .ok()?;
+    Some(Later { delivery_id, claim: let_in.claim.unsigned_abs(), delay_ms: 0 })
+}
+
+/// Of each endpoint, what has begun lately and is not recorded.
+fn begun_lately(core: &Core, wanted: &[Wanted<'_>]) -> HashMap<String, u32> {
+    let mut lately = core.begun.lock().unwrap_or_else(PoisonError::into_inner);
+    lately.forget_old(Instant::now());
+    let counts = wanted.iter().map(|w| (w.endpoint.endpoint_id.clone(), lately.count(&w.endpoint.endpoint_id)));
+    counts.filter(|(_, count)| *count > 0).collect()
 }
 
 /// Attempts at these endpoints have failed, each as often as it is named. Disables those that have failed for too long.
@@ -178,27 +267,26 @@ pub fn reserves(endpoint: &Endpoint) -> bool {
     endpoint.rate_limit.is_some() || endpoint.is_circuit_open
 }
 
-fn is_narrow<'a>(core: &Core, wanted: &Wanted<'a>, counts: &mut BTreeMap<&'a str, u32>) -> bool {
-    let Wanted { endpoint, .. } = wanted;
-    let count = counts.entry(&endpoint.endpoint_id).or_default();
-    *count += 1;
-    !Gate::is_wide_open(rate(endpoint), endpoint.is_circuit_open, &core.limits, in_flight(wanted).count + *count)
-}
-
-fn pass<'a>(core: &Core, gate: &mut Gate, wanted: &Wanted<'a>, counts: &mut BTreeMap<&'a str, u32>) -> Admission {
+fn pass<'a>(
+    core: &Core,
+    locked: &mut LockedGate,
+    wanted: &Wanted<'a>,
+    begun: &HashMap<String, u32>,
+    counts: &mut HashMap<&'a str, u32>,
+) -> Admission {
     let rate = rate(wanted.endpoint);
+    let gate = &mut locked.gate;
     if gate.rate != rate {
         // The slots of another rate are void.
         *gate = Gate { rate, free_slot_in: Duration::ZERO, ..*gate };
     }
     let count = counts.entry(&wanted.endpoint.endpoint_id).or_default();
-    let told = in_flight(wanted);
-    let in_flight = InFlight { count: told.count + *count, ..told };
     let slot = wanted.slot.filter(|(_, of)| Some(*of) == wanted.endpoint.rate_limit);
     let slot_in = slot.and_then(|(ms, _)| u64::try_from(ms).ok()).map(Duration::from_millis);
     let lease = Duration::from_millis(wanted.lease_ms.unsigned_abs());
-    let admission = gate.admit(&core.limits, in_flight, lease, slot_in);
+    let admission = gate.admit(&core.limits, in_flight(wanted, begun) + *count, lease, slot_in);
     *count += u32::from(matches!(admission, Admission::Begins { .. }));
+    locked.keeps_out |= matches!(admission, Admission::Stays { .. });
     admission
 }
 
@@ -206,19 +294,19 @@ fn rate(endpoint: &Endpoint) -> Option<NonZeroU32> {
     endpoint.rate_limit.and_then(|rate| NonZeroU32::new(rate.unsigned_abs()))
 }
 
-fn in_flight(wanted: &Wanted<'_>) -> InFlight {
-    let busy = wanted.busy.iter().find(|busy| busy.endpoint_id.to_string() == wanted.endpoint.endpoint_id);
-    busy.map_or_else(InFlight::default, |busy| InFlight {
-        count: busy.attempts,
-        age: Duration::from_millis(busy.age_ms),
-    })
+/// As its consumer says, or as far as that is not up to date, as is known here.
+fn in_flight(wanted: &Wanted<'_>, begun: &HashMap<String, u32>) -> u32 {
+    let endpoint_id = &wanted.endpoint.endpoint_id;
+    let told = wanted.busy.iter().find(|busy| busy.endpoint_id.to_string() == *endpoint_id);
+    let begun = begun.get(endpoint_id).copied().unwrap_or_default();
+    told.map_or(0, |busy| busy.attempts).max(begun)
 }
 
 /// The slot of a delivery that waits for it, as it is stored.
 pub fn slot(endpoint: &Endpoint, admission: Admission) -> Option<(i64, i32)> {
     match admission {
-        Admission::Waits { slot_in: Some(slot_in), .. } => endpoint.rate_limit.map(|rate| (millis(slot_in), rate)),
-        Admission::Waits { slot_in: None, .. } | Admission::Begins { .. } => None,
+        Admission::Waits { slot_in, .. } => endpoint.rate_limit.map(|rate| (millis(slot_in), rate)),
+        Admission::Stays { .. } | Admission::Begins { .. } => None,
     }
 }
 
@@ -230,7 +318,7 @@ pub fn told(endpoint: &Endpoint, admission: Admission) -> Option<Slot> {
             starts_in_ms: millis(starts_in).unsigned_abs(),
             apart_us: u64::try_from(Duration::from_secs_f64(apart).as_micros()).unwrap_or(u64::MAX),
         }),
-        Admission::Waits { .. } => None,
+        Admission::Waits { .. } | Admission::Stays { .. } => None,
     }
 }
 

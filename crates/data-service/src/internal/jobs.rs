@@ -1,4 +1,5 @@
-//! `POST /internal/jobs`: takes the next step of a job, for whoever reconciles.
+//! `POST /internal/jobs`: takes the next step of a job, for whoever reconciles; and lets those in who stay at the gates of
+//! endpoints, where nothing moves.
 //!
 //! Invariant: a step moves its deliveries and the job's place behind them in one transaction, so that a crash repeats none
 //! and forgets none. What is moved and not heard of, since the answer was lost, is overdue like anything else.
@@ -17,7 +18,7 @@ use store::ledger::{Line, Resent, RunningJob, Seen, Turns};
 use store::transaction::{begin, commit};
 
 use super::overdue::LEASE_MS;
-use super::{next, order, storable};
+use super::{gates, next, order, storable};
 use crate::app::{App, Core};
 
 /// So many deliveries are moved by one step, and fewer where each takes the lock of its line.
@@ -68,18 +69,28 @@ pub async fn post(State(app): State<App>, JsonBody(query): JsonBody<OverdueQuery
 }
 
 async fn look(core: &Core, holder: &str) -> Result<Overdue, Error> {
-    // Mostly there is none, and then nothing is written.
-    if !store::ledger::has_running_jobs(&core.rare).await?
-        || !store::ledger::take_lease(&core.rare, "reconciler", holder, LEASE_MS).await?
+    let has_jobs = store::ledger::has_running_jobs(&core.rare).await?;
+    let still = gates::still_gates(core).await?;
+    // Mostly there is nothing, and then nothing is written.
+    if (!has_jobs && still.is_empty()) || !store::ledger::take_lease(&core.rare, "reconciler", holder, LEASE_MS).await?
     {
         return Ok(Overdue::default());
     }
-    let stepped = step(core).await;
-    if let Err(Error::Step { job_id, .. } | Error::Unreadable { job_id, .. }) = &stepped {
-        store::ledger::put_job_behind(&core.rare, job_id).await?;
+    let (mut deliveries, more) = gates::let_in_where_nothing_moves(core, &still).await?;
+    if has_jobs {
+        match step(core).await {
+            Ok(moved) => deliveries.extend(moved),
+            Err(error) => {
+                if let Error::Step { job_id, .. } | Error::Unreadable { job_id, .. } = &error {
+                    store::ledger::put_job_behind(&core.rare, job_id).await?;
+                }
+                // Whoever is let in is told in any case.
+                tracing::warn!(error = %Chain(&error), "a job could not be moved on");
+                return Ok(Overdue { leads: true, events: Vec::new(), deliveries, more: false });
+            }
+        }
     }
-    let deliveries = stepped?;
-    Ok(Overdue { leads: true, events: Vec::new(), deliveries, more: true })
+    Ok(Overdue { leads: true, events: Vec::new(), deliveries, more: more || has_jobs })
 }
 
 async fn step(core: &Core) -> Result<Vec<Later>, Error> {

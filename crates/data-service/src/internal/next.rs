@@ -120,7 +120,7 @@ pub async fn steps(core: &Core, items: &[Ask]) -> Result<Vec<Answer>, store::Err
     let mut lost: HashSet<String> = rows.iter().map(|row| row.delivery_id.clone()).collect();
     if !rows.is_empty() {
         for written in store::ledger::write_steps(connections, rows).await? {
-            lost.remove(&written);
+            lost.remove(&written.delivery_id);
         }
     }
     for (id, answer) in ids.iter().zip(&mut answers) {
@@ -146,9 +146,10 @@ fn step(seen: &Seen, item: &Ask, endpoint: &Endpoint, secrets: &[Secret]) -> (De
     (before, ledger::next(before, item.claim, due_in(seen), policy, rand::random()))
 }
 
-/// How long until the delivery is due; zero when that has passed.
+/// How long until the delivery is due; zero when that has passed. Whoever stays at a gate may try it at any time.
 pub fn due_in(seen: &Seen) -> Duration {
-    Duration::from_millis(u64::try_from(seen.due_in_ms).unwrap_or(0))
+    let due_in_ms = if seen.at_gate { 0 } else { seen.due_in_ms };
+    Duration::from_millis(u64::try_from(due_in_ms).unwrap_or(0))
 }
 
 /// A delivery that was asked for, and its step before the gate of its endpoint.
@@ -185,7 +186,8 @@ impl Asked<'_> {
         let Self { item, seen, endpoint, step, .. } = self;
         let begins = matches!(step.next, Next::Attempt { .. });
         let lease_ms = lease_ms(core, endpoint);
-        begins.then_some(Wanted { endpoint, busy: &item.busy, lease_ms, slot: seen.slot })
+        let delivery_id = seen.delivery_id.clone();
+        begins.then_some(Wanted { delivery_id, endpoint, busy: &item.busy, lease_ms, slot: seen.slot })
     }
 
     /// `admitted` is asked if an attempt would begin.
@@ -209,7 +211,9 @@ impl Asked<'_> {
                 let lease_ms = gates::lease_ms(lease_ms(core, endpoint), slot);
                 (Answer::Attempt(Box::new(attempt)), Some((item.invocation_id.clone(), lease_ms)))
             }
-            Next::Wait(_) | Next::Stop(_) => (answer_without_attempt(item.delivery_id, item.claim, step.next), None),
+            Next::Wait(_) | Next::Stay(_) | Next::Stop(_) => {
+                (answer_without_attempt(item.delivery_id, item.claim, step.next), None)
+            }
         };
         // A wait is answered as it is stored already, unless the gate has said so.
         let is_new = step.delivery != *before || step.closed.is_some() || admission != Admission::NOW;
@@ -227,6 +231,7 @@ pub fn answer_without_attempt(delivery_id: domain::ids::DeliveryId, claim: u32, 
         Next::Wait(wait) => {
             Answer::Later(Later { delivery_id, claim, delay_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX) })
         }
+        Next::Stay(_) => Answer::stop(Stop::Ended),
         Next::Stop(why) => Answer::stop(why),
         Next::Attempt { .. } => Answer::Failed,
     }
@@ -280,11 +285,12 @@ pub fn step_row(seen: &Seen, step: &Step, begins: Option<(String, i64)>, ended: 
         attempts: count(step.delivery.attempts),
         unknowns: Some(count(step.delivery.unknowns)),
         due_in_ms: match step.next {
-            Next::Wait(wait) => Some(millis(wait)),
+            Next::Wait(wait) | Next::Stay(wait) => Some(millis(wait)),
             Next::Attempt { .. } => Some(0),
             Next::Stop(_) => None,
         },
         slot: None,
+        at_gate: matches!(step.next, Next::Stay(_)),
         begins,
         keeps_in_flight: false,
         ended,

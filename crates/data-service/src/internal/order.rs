@@ -12,7 +12,7 @@ use domain::ledger::{self, Delivery, Next, Order, State, Step, Stop};
 use domain::outcome::Outcome;
 use domain::protocol::{Answer, Ask, Attempt, Later, Open, Recorded};
 use store::PgConnection;
-use store::ledger::{Endpoint, Event, Line, Routed, Seen, StepRow};
+use store::ledger::{Endpoint, Event, Line, Routed, Seen, StepRow, Written};
 use store::transaction::{begin, commit};
 
 use super::first_time::{Before, Draft, Drawn, drafts, draw, wants};
@@ -287,12 +287,14 @@ async fn record_in_line(core: &Core, item: &Recorded) -> Result<Answer, Error> {
     let schedule = next::schedule(&endpoint);
     let step = ledger::record(before, item.claim, item.attempt, &item.outcome, &schedule, rand::random());
     let step = turn.gives_way(&endpoint, before, step);
+    let mut room = BTreeMap::new();
     if matches!(item.outcome, Outcome::Delivered { .. }) && step.next == Next::Stop(Stop::StaleClaim) {
         // It was resent since: the 2xx is kept already.
         let row = next::step_row(&turn.seen, &step, None, vec![record::logged(item)]);
         write(&mut transaction, StepRow { keeps_in_flight: true, ..row }).await?;
     } else if let Outcome::Delivered { .. } = item.outcome {
-        write(&mut transaction, record::delivered(item)).await?;
+        let written = write(&mut transaction, record::delivered(item)).await?;
+        room.extend(written.kept_out_at.map(|endpoint_id| (endpoint_id, core.limits.lets_in(item.in_flight))));
     } else if step.delivery != before {
         write(&mut transaction, next::step_row(&turn.seen, &step, None, vec![record::logged(item)])).await?;
     }
@@ -302,6 +304,9 @@ async fn record_in_line(core: &Core, item: &Recorded) -> Result<Answer, Error> {
     connection.keep();
     if matches!(item.outcome, Outcome::Failed { .. }) && step.delivery != before {
         record::count_failures(core, &[endpoint.endpoint_id]).await;
+    }
+    if let Answer::Stop { successors, .. } = &mut answer {
+        successors.extend(record::let_in_at(core, &room).await.into_values().flatten());
     }
     Ok(answer)
 }
@@ -357,12 +362,9 @@ async fn make_way(
     Ok(slot)
 }
 
-async fn write(connection: &mut PgConnection, row: StepRow) -> Result<(), Error> {
+async fn write(connection: &mut PgConnection, row: StepRow) -> Result<Written, Error> {
     let delivery_id = row.delivery_id.clone();
-    match store::ledger::write_steps_on(connection, vec![row]).await?.is_empty() {
-        true => Err(Error::Changed { delivery_id }),
-        false => Ok(()),
-    }
+    store::ledger::write_steps_on(connection, vec![row]).await?.pop().ok_or(Error::Changed { delivery_id })
 }
 
 impl Turn {

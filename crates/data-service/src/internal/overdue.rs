@@ -142,7 +142,8 @@ async fn raise_claims(
         })
         .collect();
     let claims: Vec<(String, i32)> = rows.iter().map(|row| (row.delivery_id.clone(), row.claim)).collect();
-    let written: HashSet<String> = store::ledger::write_steps(&core.recording, rows).await?.into_iter().collect();
+    let written = store::ledger::write_steps(&core.recording, rows).await?;
+    let written: HashSet<String> = written.into_iter().map(|written| written.delivery_id).collect();
     let later = claims.into_iter().filter(|(id, _)| written.contains(id)).filter_map(|(id, claim)| {
         Some(Later { delivery_id: id.parse().ok()?, claim: claim.unsigned_abs(), delay_ms: 0 })
     });

@@ -1,7 +1,7 @@
 //! `POST /internal/record`: the results of attempts.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, PoisonError};
 
 use axum::Json;
 use axum::extract::State;
@@ -9,7 +9,7 @@ use chassis::JsonBody;
 use chassis::error_chain::Chain;
 use domain::ledger::{self, Next, State as DeliveryState, Stop};
 use domain::outcome::Outcome;
-use domain::protocol::{self, Answer, Recorded};
+use domain::protocol::{self, Answer, Later, Recorded};
 use domain::schedule::Schedule;
 use futures_util::future::join_all;
 use store::ledger::{Exchange, Guard, LoggedAttempt, Seen, StepRow};
@@ -40,6 +40,10 @@ pub async fn run(core: Arc<Core>, items: Vec<Recorded>) -> Vec<Answer> {
 
 async fn record(core: &Core, items: &[Recorded]) -> Result<Vec<Answer>, store::Error> {
     let ids: Vec<String> = items.iter().map(|item| item.delivery_id.to_string()).collect();
+    {
+        let mut begun = core.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.iter().for_each(|id| begun.end(id));
+    }
     // A 2xx is kept from any claim and any state, so nothing needs to be read for it.
     let to_read: Vec<String> = items
         .iter()
@@ -77,9 +81,11 @@ async fn record(core: &Core, items: &[Recorded]) -> Result<Vec<Answer>, store::E
     }
     let failed = failed_at(items, &rows, known.as_ref());
     let mut lost: HashMap<String, Guard> = rows.iter().map(|row| (row.delivery_id.clone(), row.guard)).collect();
+    let mut kept_out = HashMap::new();
     if !rows.is_empty() {
         for written in store::ledger::write_steps(&core.recording, rows).await? {
-            lost.remove(&written);
+            lost.remove(&written.delivery_id);
+            kept_out.extend(written.kept_out_at.map(|endpoint_id| (written.delivery_id, endpoint_id)));
         }
     }
     let mut old_news = Vec::new();
@@ -92,6 +98,10 @@ async fn record(core: &Core, items: &[Recorded]) -> Result<Vec<Answer>, store::E
     }
     let failed: Vec<String> = failed.into_iter().filter(|(id, _)| !lost.contains_key(id)).map(|(_, at)| at).collect();
     count_failures(core, &failed).await;
+    if !kept_out.is_empty() {
+        let at: Vec<Option<&String>> = ids.iter().map(|id| kept_out.get(id)).collect();
+        let_in(core, items, &at, &mut answers).await;
+    }
     for (index, answer) in log_old_news(core, &old_news).await? {
         answers[index] = answer;
     }
@@ -136,6 +146,33 @@ pub async fn count_failures(core: &Core, endpoint_ids: &[String]) {
     }
 }
 
+/// Each success at an endpoint at whose gate others stay makes room for them: `at` is that endpoint of each item. The answers
+/// tell of those who are let in.
+async fn let_in(core: &Core, items: &[Recorded], at: &[Option<&String>], answers: &mut [Answer]) {
+    let mut room: BTreeMap<String, u32> = BTreeMap::new();
+    let mut tells: HashMap<&String, usize> = HashMap::new();
+    for (index, (item, at)) in items.iter().zip(at).enumerate() {
+        if let (Some(endpoint_id), Outcome::Delivered { .. }) = (at, &item.outcome) {
+            *room.entry((*endpoint_id).clone()).or_default() += core.limits.lets_in(item.in_flight);
+            tells.insert(endpoint_id, index);
+        }
+    }
+    for (endpoint_id, let_in) in let_in_at(core, &room).await {
+        if let Some(Answer::Stop { successors, .. }) = tells.get(&endpoint_id).and_then(|index| answers.get_mut(*index))
+        {
+            successors.extend(let_in);
+        }
+    }
+}
+
+/// The results are stored: whoever is not let in now waits a little longer.
+pub async fn let_in_at(core: &Core, room: &BTreeMap<String, u32>) -> HashMap<String, Vec<Later>> {
+    gates::let_in(core, room).await.unwrap_or_else(|error| {
+        tracing::warn!(error = %Chain(&error), endpoints = room.len(), "nobody could be let in at the gates of endpoints");
+        HashMap::new()
+    })
+}
+
 /// A 2xx that was not written is of before a resend, and changes nothing any more; but it may be of an attempt that is not
 /// on the log. Or there is no such delivery. Each comes with its place among the answers.
 async fn log_old_news(core: &Core, items: &[(usize, &Recorded)]) -> Result<Vec<(usize, Answer)>, store::Error> {
@@ -158,7 +195,7 @@ async fn log_old_news(core: &Core, items: &[(usize, &Recorded)]) -> Result<Vec<(
     let rows: Vec<StepRow> = items.iter().zip(&ids).filter_map(|((_, item), id)| row(item, seen.get(id)?)).collect();
     let written: HashSet<String> = match rows.is_empty() {
         true => HashSet::new(),
-        false => store::ledger::write_steps(&core.recording, rows).await?.into_iter().collect(),
+        false => store::ledger::write_steps(&core.recording, rows).await?.into_iter().map(|w| w.delivery_id).collect(),
     };
     let answer = |id: &String| match (seen.contains_key(id), written.contains(id)) {
         (false, _) => Answer::stop(Stop::Unknown),
@@ -181,6 +218,7 @@ pub fn delivered(item: &Recorded) -> StepRow {
         unknowns: None,
         due_in_ms: None,
         slot: None,
+        at_gate: false,
         begins: None,
         keeps_in_flight: false,
         ended: vec![logged(item)],

@@ -1,7 +1,7 @@
-//! What an endpoint lets through: its rate, its share of the attempts in flight, its circuit; and when it is disabled.
+//! What an endpoint lets through: its rate, and what failures do to it.
 
 use domain::ledger::Order;
-use domain::protocol::{Attempt, Busy, Later, Open, Opened};
+use domain::protocol::{Attempt, Later, Open, Opened};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::answers::{attempt, later, stop, waits};
@@ -21,7 +21,7 @@ async fn limit(lab: &Lab, rate_limit: i32) {
     sqlx::query("update endpoints set rate_limit = $1").bind(rate_limit).execute(&lab.database).await.unwrap();
 }
 
-fn parts(opened: Vec<Opened>) -> (Vec<Attempt>, Vec<Later>) {
+pub fn parts(opened: Vec<Opened>) -> (Vec<Attempt>, Vec<Later>) {
     let mut all = (Vec::new(), Vec::new());
     for opened in opened {
         match opened {
@@ -35,7 +35,7 @@ fn parts(opened: Vec<Opened>) -> (Vec<Attempt>, Vec<Later>) {
     all
 }
 
-async fn openings(lab: &Lab, merchant: &str, count: usize) -> Vec<Open> {
+pub async fn openings(lab: &Lab, merchant: &str, count: usize) -> Vec<Open> {
     let mut items = Vec::new();
     for n in 0..count {
         items.push(opening(lab.payment(merchant).await.event_id, &format!("inv_{n}")));
@@ -44,7 +44,7 @@ async fn openings(lab: &Lab, merchant: &str, count: usize) -> Vec<Open> {
 }
 
 /// Fails deliveries one after the other.
-async fn fail(lab: &Lab, merchant: &str, count: usize) -> Vec<Attempt> {
+pub async fn fail(lab: &Lab, merchant: &str, count: usize) -> Vec<Attempt> {
     let mut failed = Vec::new();
     for item in openings(lab, merchant, count).await {
         let attempt = lab.service.open_one(item.event_id, &item.invocation_id).await;
@@ -139,60 +139,6 @@ async fn in_a_line_whoever_is_first_takes_a_slot(pool: PgPoolOptions, connect: P
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn above_its_share_an_endpoint_s_attempts_wait(pool: PgPoolOptions, connect: PgConnectOptions) {
-    let lab = Lab::start(pool, connect).await;
-    let merchant = lab.merchant().await;
-    let endpoint_id = lab.endpoint(&merchant, Wants::default()).await.parse().unwrap();
-    let told = |attempts| vec![Busy { endpoint_id, attempts, age_ms: 2_000 }];
-    let items: Vec<Open> =
-        openings(&lab, &merchant, 20).await.into_iter().map(|item| Open { busy: told(90), ..item }).collect();
-    let (begun, waiting) = parts(lab.service.open_all(&items).await);
-    assert_eq!((begun.len(), waiting.len()), (10, 10), "the share is 100");
-    // As fast as those in flight end: a hundred in four seconds.
-    assert!(waiting.iter().all(|w| (1_900..=2_400).contains(&w.delay_ms)), "{waiting:?}");
-    let mut delays: Vec<u64> = waiting.iter().map(|w| w.delay_ms).collect();
-    delays.dedup();
-    assert_eq!(delays.len(), 10, "they do not come back together: {delays:?}");
-    lab.execute("update deliveries set due_at = now() where attempts = 0").await;
-    assert_eq!(attempt(lab.service.next(waiting[0].delivery_id, 1, "inv_40").await).attempt, 1);
-}
-
-#[sqlx::test(migrations = "../../migrations")]
-async fn after_ten_failures_one_at_a_time_tries_and_a_success_lets_all_go(
-    pool: PgPoolOptions,
-    connect: PgConnectOptions,
-) {
-    let lab = Lab::start(pool, connect).await;
-    let merchant = lab.merchant().await;
-    lab.endpoint(&merchant, Wants::default()).await;
-    fail(&lab, &merchant, 10).await;
-    let items = openings(&lab, &merchant, 3).await;
-    let (begun, waiting) = parts(lab.service.open_all(&items).await);
-    assert_eq!((begun.len(), waiting.len()), (0, 3));
-    assert!(waiting.iter().all(|w| (4_500..=5_300).contains(&w.delay_ms)), "{waiting:?}");
-    let delivery = lab.delivery(items[0].event_id).await;
-    assert_eq!((delivery.state.as_str(), delivery.attempts), ("pending", 0), "no attempt of its schedule is used");
-
-    lab.execute("update deliveries set due_at = now() where attempts = 0").await;
-    lab.execute("update gates set probe_at = now()").await;
-    let probe = attempt(lab.service.next(waiting[0].delivery_id, 1, "inv_20").await);
-    let more = later(lab.service.next(waiting[1].delivery_id, 1, "inv_21").await);
-    assert!(more.delay_ms > 15_000, "the probe's answer is waited for: {more:?}");
-    later(lab.service.record(&probe, FAILED).await);
-    lab.execute("update deliveries set due_at = now() where attempts = 0").await;
-    later(lab.service.next(waiting[1].delivery_id, 1, "inv_22").await);
-
-    lab.execute("update deliveries set due_at = now() where attempts = 0").await;
-    lab.execute("update gates set probe_at = now()").await;
-    let probe = attempt(lab.service.next(waiting[1].delivery_id, 1, "inv_23").await);
-    assert_eq!(stop(lab.service.record(&probe, DELIVERED).await), domain::ledger::Stop::Ended);
-    lab.execute("update deliveries set due_at = now() where attempts = 0").await;
-    attempt(lab.service.next(waiting[2].delivery_id, 1, "inv_24").await);
-    let healed = "select count(*) from gates where failures = 0 and failing_since is null and probe_at is null";
-    assert_eq!(lab.count(healed).await, 1);
-}
-
-#[sqlx::test(migrations = "../../migrations")]
 async fn an_endpoint_that_fails_for_five_days_is_disabled_and_what_comes_is_parked(
     pool: PgPoolOptions,
     connect: PgConnectOptions,
@@ -235,7 +181,8 @@ async fn a_resend_tries_an_endpoint_whose_circuit_is_open(pool: PgPoolOptions, c
     let sent = lab.service.finish_jobs().await;
     assert_eq!(sent.len(), 10);
     attempt(lab.service.next(sent[0].delivery_id, sent[0].claim, "inv_20").await);
-    later(lab.service.next(sent[1].delivery_id, sent[1].claim, "inv_21").await);
+    stop(lab.service.next(sent[1].delivery_id, sent[1].claim, "inv_21").await);
+    assert_eq!(lab.count("select count(*) from deliveries where at_gate").await, 1);
 }
 
 #[sqlx::test(migrations = "../../migrations")]

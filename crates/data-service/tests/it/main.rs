@@ -4,6 +4,7 @@
 
 mod answers;
 mod as_committed;
+mod at_gate;
 mod body;
 mod doors;
 mod gates;

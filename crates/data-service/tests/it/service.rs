@@ -183,6 +183,7 @@ pub fn result(attempt: &Attempt, outcome: Outcome) -> Recorded {
         attempt: attempt.attempt,
         attempt_id: attempt.attempt_id,
         in_line: attempt.in_line,
+        in_flight: 0,
         began_at: "2026-11-23T20:00:00Z".parse().unwrap(),
         duration_ms: 12,
         status,

@@ -1,10 +1,11 @@
 //! What comes of an action.
 
+use domain::gate::Admission;
 use domain::ledger;
 
 use crate::protocol::{Action, Protocol, Sent};
 use crate::transactions::{Answer, Transaction};
-use crate::world::{Phase, Reply, Target, Try, Who, Work, World, Wrong, Zombie};
+use crate::world::{LEASE, Phase, Reply, Target, Try, Who, Work, World, Wrong, Zombie};
 
 impl Protocol {
     /// Does it.
@@ -12,7 +13,7 @@ impl Protocol {
         match action {
             Action::Ask(index) => {
                 let before = world.ledger;
-                let answer = self.ask(world, index, false);
+                let answer = self.ask(world, index, Admission::NOW);
                 Self::answered(world, index, answer);
                 // A crash between such an answer and the journal leads back to where the question was asked.
                 let is_nothing = world.ledger == before || world.mishaps == 0;
@@ -21,8 +22,16 @@ impl Protocol {
                 }
             }
             Action::AskAtGate(index) => {
-                let answer = self.ask(world, index, true);
+                let answer = self.ask(world, index, Admission::Waits { wait: LEASE, slot_in: LEASE });
                 Self::answered(world, index, answer);
+            }
+            Action::AskAtClosedGate(index) => {
+                let answer = self.ask(world, index, Admission::STAYS);
+                Self::answered(world, index, answer);
+            }
+            Action::LetIn(version, sent) => {
+                let target = self.transaction(world, None).let_in(version);
+                Self::sends_anew(world, target.map(Work::Attempt), sent);
             }
             Action::Post(index, reply) => {
                 if let Phase::Begun(trial) = world.invocations[index].phase {
@@ -46,7 +55,7 @@ impl Protocol {
                     self.transaction(world, None).record(trial, reply);
                 }
             }
-            Action::AskLate(index) => drop(self.ask(world, index, false)),
+            Action::AskLate(index) => drop(self.ask(world, index, Admission::NOW)),
             Action::VanishedAsksLate(version) => {
                 if let Some(target) = world.target(version) {
                     self.transaction(world, None).next(target);
@@ -161,10 +170,10 @@ impl Protocol {
         }
     }
 
-    fn ask(&self, world: &mut World, index: usize, is_gated: bool) -> Answer {
+    fn ask(&self, world: &mut World, index: usize, admission: Admission) -> Answer {
         let asker = Some(world.invocations[index].id);
         let work = world.invocations[index].work;
-        let transaction = Transaction { is_gated, ..self.transaction(world, asker) };
+        let transaction = Transaction { admission, ..self.transaction(world, asker) };
         match work {
             Work::Event(version) => transaction.open(version),
             Work::Attempt(target) => transaction.next(target),

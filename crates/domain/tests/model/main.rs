@@ -46,11 +46,11 @@ fn latest_without_sweep(mishaps: u8) -> Protocol {
     Protocol { is_latest: true, ..without_sweep(mishaps) }
 }
 
-/// As [`ordered`] or [`latest`], where the endpoint's gate may keep an attempt waiting. Whoever waits there has begun nothing, so an
-/// answer may tell of them once more: two invocations may have one claim, which costs a question.
-fn gated(is_latest: bool, mishaps: u8) -> Protocol {
+/// As [`ordered`] or [`latest`], where the endpoint's gate may keep an attempt waiting. Whoever waits there has begun
+/// nothing, so an answer may tell of them once more: two invocations may have one claim, which costs a question.
+fn gated(gate: Kind, is_latest: bool, mishaps: u8) -> Protocol {
     let mut protocol = Protocol { is_latest, ..ordered(mishaps) };
-    protocol.kinds.push(Kind::Gate);
+    protocol.kinds.push(gate);
     protocol.properties.retain(|property| property.name != properties::ONE_ANSWER);
     protocol
 }
@@ -130,8 +130,11 @@ fn where_only_workers_fail_the_latest_needs_no_sweep() {
 
 #[test]
 fn whoever_waits_at_the_endpoint_s_gate_survives_any_two_mishaps() {
-    explore("two versions in order, with a gate, two mishaps", gated(false, 2), &[Example::Held]);
-    explore("two versions, the latest only, with a gate, two mishaps", gated(true, 2), &[Example::Superseded]);
+    for (name, gate) in [("a gate", Kind::Gate), ("a gate that closes", Kind::ClosedGate)] {
+        let (ordered, latest) = (gated(gate, false, 2), gated(gate, true, 2));
+        explore(&format!("two versions in order, with {name}, two mishaps"), ordered, &[Example::Held]);
+        explore(&format!("two versions, the latest only, with {name}, two mishaps"), latest, &[Example::Superseded]);
+    }
 }
 
 #[test]

@@ -58,7 +58,9 @@ impl Protocol {
         }
         for version in 0..self.versions {
             if let Some(row) = world.ledger[version] {
-                if row.later {
+                if row.stays && !self.rules.has(Bug::NobodyIsLetIn) {
+                    actions.extend(self.sends(world.mishaps).map(|sent| Action::LetIn(version, sent)));
+                } else if row.later && !row.stays {
                     actions.push(Action::TimePasses(version));
                 }
                 if row.flight.is_some_and(|flight| !flight.lapsed) && !world.is_being_made(version) {
@@ -99,7 +101,10 @@ impl Protocol {
         let mut offer = |kind, action| actions.extend(self.has(kind).then_some(action));
         for (index, invocation) in world.invocations.iter().enumerate() {
             match invocation.phase {
-                Phase::Ready => offer(Kind::Gate, Action::AskAtGate(index)),
+                Phase::Ready => {
+                    offer(Kind::Gate, Action::AskAtGate(index));
+                    offer(Kind::ClosedGate, Action::AskAtClosedGate(index));
+                }
                 Phase::Begun(_) | Phase::Answered(_) => offer(Kind::Crash, Action::Crash(index)),
                 Phase::Posted(..) => {
                     offer(Kind::Crash, Action::Crash(index));

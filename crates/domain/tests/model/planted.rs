@@ -8,9 +8,9 @@ use crate::properties::{
     ARRIVES_IN_ORDER, FINISHED, IN_ORDER, IN_TIME, KEPT, LATEST, NO_STALE_END, NOT_TWICE, ONE_AT_A_TIME, ONE_OWNER,
     RESENT, SCHEDULED, SOMEBODY, WHOLE_SCHEDULE,
 };
-use crate::protocol::Protocol;
+use crate::protocol::{Kind, Protocol};
 use crate::rules::Bug;
-use crate::{alone, alone_and_once, latest, ordered, with_cuts, without_sweep};
+use crate::{alone, alone_and_once, gated, latest, ordered, with_cuts, without_sweep};
 
 fn breaks(bug: Bug, mut protocol: Protocol, rule: &'static str) {
     protocol.rules.bug = Some(bug);
@@ -119,4 +119,9 @@ fn a_resend_under_the_old_claim_is_found() {
 #[test]
 fn a_resend_that_goes_on_with_the_old_schedule_is_found() {
     breaks(Bug::ResendKeepsTheSchedule, alone(1), WHOLE_SCHEDULE);
+}
+
+#[test]
+fn a_gate_that_nobody_looks_after_is_found() {
+    breaks(Bug::NobodyIsLetIn, gated(Kind::ClosedGate, false, 1), SOMEBODY);
 }

@@ -199,7 +199,7 @@ fn has_somebody(protocol: &Protocol, world: &World, version: usize) -> bool {
     let mut course = Vec::new();
     protocol.course(world, &mut course);
     course.iter().any(|action| match action {
-        Action::SweepTakesOver(of, _) | Action::SweepReleases(of, _) => *of == version,
+        Action::LetIn(of, _) | Action::SweepTakesOver(of, _) | Action::SweepReleases(of, _) => *of == version,
         // Only the sweep makes anything of these, if nobody has the delivery.
         Action::TimePasses(of) | Action::LeaseLapses(of) => *of == version && protocol.has_sweep,
         _ => false,

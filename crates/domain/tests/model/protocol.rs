@@ -62,8 +62,10 @@ pub enum Kind {
     Wipe,
     /// The ledger forgets what it has not committed durably.
     PowerCut,
-    /// The endpoint's gate lets nothing through now: its rate, its share or its circuit.
+    /// The endpoint's gate lets nothing through before a certain time: its rate.
     Gate,
+    /// The endpoint's gate lets nothing through: its share or its circuit.
+    ClosedGate,
 }
 
 impl Kind {
@@ -115,6 +117,7 @@ pub enum Sent {
 pub enum Action {
     Ask(usize),
     AskAtGate(usize),
+    AskAtClosedGate(usize),
     Post(usize, Reply),
     Record(usize),
     Journal(usize),
@@ -123,6 +126,7 @@ pub enum Action {
     ZombieDies(usize),
     TimePasses(usize),
     LeaseLapses(usize),
+    LetIn(usize, Sent),
     SweepRoutes(usize, Sent),
     SweepTakesOver(usize, Sent),
     SweepResumes(usize, Sent),
@@ -166,11 +170,13 @@ impl Protocol {
                 let has_owner = world.target(version).is_some_and(|target| self.is_cared_for(world, target));
                 u8::from(has_owner) + u8::from(sent != Sent::Once)
             }
-            Action::SweepRoutes(_, sent) | Action::SweepResumes(_, sent) | Action::SweepReleases(_, sent) => {
-                u8::from(sent != Sent::Once)
-            }
+            Action::LetIn(_, sent)
+            | Action::SweepRoutes(_, sent)
+            | Action::SweepResumes(_, sent)
+            | Action::SweepReleases(_, sent) => u8::from(sent != Sent::Once),
             Action::Resend(_, sent) => 1 + u8::from(sent != Sent::Once),
             Action::AskAtGate(_)
+            | Action::AskAtClosedGate(_)
             | Action::Crash(_)
             | Action::Split(_)
             | Action::LoseAnswer(_)

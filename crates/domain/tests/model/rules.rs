@@ -49,6 +49,8 @@ pub enum Bug {
     ResendKeepsTheClaim,
     /// A resend goes on with the schedule where it stopped.
     ResendKeepsTheSchedule,
+    /// Nobody looks for those who stay at a gate.
+    NobodyIsLetIn,
 }
 
 /// `domain::ledger`, with at most one bug.

@@ -25,15 +25,23 @@ pub struct Transaction<'a> {
     pub is_latest: bool,
     pub world: &'a mut World,
     pub asker: Who,
-    /// The endpoint's gate lets nothing through now: its rate, its share or its circuit.
-    pub is_gated: bool,
+    /// What the endpoint's gate says.
+    pub admission: Admission,
     pub is_durable: bool,
 }
 
 impl<'a> Transaction<'a> {
     pub fn new(protocol: &'a Protocol, world: &'a mut World, asker: Who) -> Self {
         let Protocol { rules, is_ordered, is_latest, .. } = protocol;
-        Self { rules, is_ordered: *is_ordered, is_latest: *is_latest, world, asker, is_gated: false, is_durable: false }
+        Self {
+            rules,
+            is_ordered: *is_ordered,
+            is_latest: *is_latest,
+            world,
+            asker,
+            admission: Admission::NOW,
+            is_durable: false,
+        }
     }
 
     /// Open: routes the event and, where order is wanted, each earlier one that nobody has routed.
@@ -107,6 +115,15 @@ impl<'a> Transaction<'a> {
         self.world.target(version)
     }
 
+    /// Whoever stays at the gate is let in; answers what is sent to Restate. Its claim is as it was, for nobody has it.
+    pub fn let_in(mut self, version: usize) -> Option<Target> {
+        let row = self.world.ledger[version].as_mut()?;
+        (row.later, row.stays) = (false, false);
+        self.is_durable = true;
+        self.commit();
+        self.world.target(version)
+    }
+
     /// Somebody has it sent once more; answers what is sent to Restate.
     pub fn resend(mut self, version: usize) -> Option<Target> {
         let row = self.world.ledger[version].as_mut()?;
@@ -144,8 +161,16 @@ impl<'a> Transaction<'a> {
         let stored = ledger::open_superseded().delivery;
         let era = self.world.era;
         self.is_durable = true;
-        self.world.ledger[version] =
-            Some(Row { stored, flight: None, reason: None, later: false, resent_from: 0, routed_by: self.asker, era });
+        self.world.ledger[version] = Some(Row {
+            stored,
+            flight: None,
+            reason: None,
+            later: false,
+            stays: false,
+            resent_from: 0,
+            routed_by: self.asker,
+            era,
+        });
     }
 
     /// Where the latest only is wanted, the earlier ones that wait give way.
@@ -166,8 +191,7 @@ impl<'a> Transaction<'a> {
     }
 
     fn admitted(&self, before: Delivery, step: Step) -> Step {
-        let waits = Admission::Waits { wait: LEASE, slot_in: None };
-        ledger::admit(before, step, if self.is_gated { waits } else { Admission::NOW })
+        ledger::admit(before, step, self.admission)
     }
 
     fn gives_way(&self, version: usize, before: Delivery, step: Step) -> Step {
@@ -191,18 +215,21 @@ impl<'a> Transaction<'a> {
         self.is_durable |= !self.rules.may_be_forgotten(&step);
         let Step { delivery, reason, next, .. } = step;
         let era = self.world.era;
-        let later = matches!(next, Next::Wait(_));
-        let row = Row { stored: delivery, flight: None, reason, later, resent_from: 0, routed_by: self.asker, era };
+        let (later, stays) = (matches!(next, Next::Wait(_) | Next::Stay(_)), matches!(next, Next::Stay(_)));
+        let routed_by = self.asker;
+        let row = Row { stored: delivery, flight: None, reason, later, stays, resent_from: 0, routed_by, era };
         let stored = match self.rules.has(Bug::BeginsAfterThePost) {
             true => Delivery { attempts: 0, in_flight: None, ..delivery },
             false => delivery,
         };
-        self.world.ledger[version].insert(row).store(stored, self.asker);
+        let row = self.world.ledger[version].insert(row);
+        row.store(stored, self.asker);
+        row.stays = stays;
         if let Next::Attempt { number } = next {
             self.begins(version);
             answer.attempt = Some(Try { target: Target { version, era, claim: delivery.claim }, number });
         }
-        if later {
+        if later && !stays {
             answer.left.push(Target { version, era, claim: delivery.claim });
         }
         self.world.past[version].was_held |= delivery.state == State::Held;
@@ -215,7 +242,8 @@ impl<'a> Transaction<'a> {
             self.make_way(target.version);
         }
         let earlier = self.earlier(target.version);
-        let due_in = Duration::from_secs(if row.later { 5 } else { 0 });
+        let is_due = !row.later || row.stays;
+        let due_in = Duration::from_secs(if is_due { 0 } else { 5 });
         let step = self.rules.next(&earlier, before, target.claim, due_in, self.world.is_enabled);
         let step = self.gives_way(target.version, before, step);
         let step = self.admitted(before, step);
@@ -226,7 +254,7 @@ impl<'a> Transaction<'a> {
         if let Next::Attempt { .. } = step.next {
             self.begins(target.version);
             let is_early = match before.in_flight {
-                None => row.later,
+                None => !is_due,
                 Some(flight) => !flight.own && flight.lease_left > Duration::ZERO,
             };
             if is_early {
@@ -245,14 +273,17 @@ impl<'a> Transaction<'a> {
     fn store(&mut self, target: Target, before: Delivery, step: &Step, answer: &mut Answer) {
         let asker = self.asker;
         let Some(row) = self.world.ledger[target.version].as_mut() else { return };
-        if step.delivery != before {
+        let stays = matches!(step.next, Next::Stay(_));
+        if step.delivery != before || stays {
             row.store(step.delivery, asker);
             row.reason = step.reason;
-            row.later = matches!(step.next, Next::Wait(_));
+            row.later = matches!(step.next, Next::Wait(_) | Next::Stay(_));
+            row.stays = stays;
         }
         match step.next {
             Next::Attempt { number } => answer.attempt = Some(Try { target, number }),
             Next::Wait(_) => answer.left.push(target),
+            Next::Stay(_) => {}
             Next::Stop(_) if step.delivery.state.holds_successors() => {}
             Next::Stop(_) => self.release(target.version + 1, answer),
         }

@@ -25,6 +25,8 @@ pub struct Row {
     pub reason: Option<Reason>,
     /// Whether its due time is still to come.
     pub later: bool,
+    /// Whether it stays at the gate of its endpoint until it is let in.
+    pub stays: bool,
     /// How many attempts it had when it was last resent.
     pub resent_from: u32,
     pub routed_by: Who,
@@ -49,6 +51,7 @@ impl Row {
             false => self.flight,
         });
         self.stored = Delivery { in_flight: None, ..delivery };
+        self.stays = false;
     }
 
     pub fn state(&self) -> State {

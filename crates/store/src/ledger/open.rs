@@ -45,6 +45,8 @@ pub struct NewDelivery {
     pub waits_ms: Option<i64>,
     /// The slot that it waits for in the endpoint's rate: in so many milliseconds, and the rate.
     pub slot: Option<(i64, i32)>,
+    /// Whether it stays at the gate of its endpoint until it is let in.
+    pub at_gate: bool,
 }
 
 /// An event's row on the ledger.
@@ -120,7 +122,7 @@ pub async fn route_on(connection: &mut PgConnection, mut routes: Vec<Route>) -> 
         ), made as (
             insert into deliveries
                 (delivery_id, event_id, endpoint_id, state, reason, claim, attempts, due_at, owner, begun_at, lease_until,
-                    object_id, object_version, ended_at, slot_at, slot_rate)
+                    object_id, object_version, ended_at, slot_at, slot_rate, at_gate)
             select new.delivery_id, new.event_id, new.endpoint_id, new.state, new.reason, 1,
                 case when new.begins then 1 else 0 end,
                 clock_timestamp() + coalesce(new.waits_ms, 0) * interval '1 ms',
@@ -128,11 +130,11 @@ pub async fn route_on(connection: &mut PgConnection, mut routes: Vec<Route>) -> 
                 case when new.begins then clock_timestamp() end,
                 case when new.begins then clock_timestamp() + new.lease_ms * interval '1 ms' end,
                 new.object_id, new.object_version, case when new.state = 'superseded' then clock_timestamp() end,
-                clock_timestamp() + new.slot_in_ms * interval '1 ms', new.slot_rate
+                clock_timestamp() + new.slot_in_ms * interval '1 ms', new.slot_rate, new.at_gate
             from unnest($8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::text[],
-                    $15::bigint[], $16::boolean[], $17::bigint[], $18::bigint[], $19::integer[])
+                    $15::bigint[], $16::boolean[], $17::bigint[], $18::bigint[], $19::integer[], $20::boolean[])
                 as new (event_id, delivery_id, endpoint_id, state, reason, lease_ms, object_id, object_version, begins,
-                    waits_ms, slot_in_ms, slot_rate)
+                    waits_ms, slot_in_ms, slot_rate, at_gate)
             join won using (event_id)
         )
         select event_id as "event_id!" from won
@@ -157,6 +159,7 @@ pub async fn route_on(connection: &mut PgConnection, mut routes: Vec<Route>) -> 
         &made.iter().map(|(_, d)| d.waits_ms).collect::<Vec<_>>() as &[Option<i64>],
         &made.iter().map(|(_, d)| d.slot.map(|slot| slot.0)).collect::<Vec<_>>() as &[Option<i64>],
         &made.iter().map(|(_, d)| d.slot.map(|slot| slot.1)).collect::<Vec<_>>() as &[Option<i32>],
+        &made.iter().map(|(_, d)| d.at_gate).collect::<Vec<_>>(),
     )
     .fetch_all(connection)
     .await

@@ -34,6 +34,8 @@ pub struct Seen {
     pub in_line: Option<(String, i64)>,
     /// The slot that it waits for in the endpoint's rate: in so many milliseconds, negative when past, and the rate.
     pub slot: Option<(i64, i32)>,
+    /// Whether it stays at the gate of its endpoint: then it may try whenever somebody asks for it.
+    pub at_gate: bool,
     /// How many attempts it had when it was last resent.
     pub schedule_from: i32,
     /// Whether it was delivered before it was last resent.
@@ -86,6 +88,8 @@ pub struct StepRow {
     pub slot: Option<(i64, i32)>,
     /// The invocation that begins an attempt with this write, and its lease in milliseconds.
     pub begins: Option<(String, i64)>,
+    /// Whether it stays at the gate of its endpoint until it is let in.
+    pub at_gate: bool,
     /// Whether an attempt under way stays so; otherwise it is closed with this write.
     pub keeps_in_flight: bool,
     /// The attempts that have ended with this write.
@@ -154,7 +158,7 @@ pub async fn deliveries_on(connection: &mut PgConnection, delivery_ids: &[String
             (extract(epoch from due_at - clock_timestamp()) * 1000)::bigint as "due_in_ms!",
             (extract(epoch from lease_until - clock_timestamp()) * 1000)::bigint as "lease_left_ms?",
             object_id as "object_id?", object_version as "object_version?",
-            (extract(epoch from slot_at - clock_timestamp()) * 1000)::bigint as "slot_in_ms?", slot_rate as "slot_rate?",
+            (extract(epoch from slot_at - clock_timestamp()) * 1000)::bigint as "slot_in_ms?", slot_rate as "slot_rate?", at_gate as "at_gate!",
             schedule_from as "schedule_from!", accepted_at is not null as "accepted!",
             reason is not distinct from 'declined' as "declined!"
         from deliveries
@@ -182,6 +186,7 @@ pub async fn deliveries_on(connection: &mut PgConnection, delivery_ids: &[String
                 begun_at: row.begun_at,
                 in_line: row.object_id.zip(row.object_version),
                 slot: row.slot_in_ms.zip(row.slot_rate),
+                at_gate: row.at_gate,
                 schedule_from: row.schedule_from,
                 accepted: row.accepted,
                 declined: row.declined,
@@ -190,12 +195,21 @@ pub async fn deliveries_on(connection: &mut PgConnection, delivery_ids: &[String
         .collect()
 }
 
-/// Stores the steps whose guard holds, and that an endpoint is well that has taken a delivery; answers the ids of the deliveries that were written. No delivery may be in
-/// `steps` twice.
+/// A delivery that was written.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// Which.
+    pub delivery_id: String,
+    /// Its endpoint, if others stay at the gate of that.
+    pub kept_out_at: Option<String>,
+}
+
+/// Stores the steps whose guard holds, and that an endpoint is well that has taken a delivery; answers the deliveries that
+/// were written. No delivery may be in `steps` twice.
 ///
 /// # Errors
 /// If the statement fails; then nothing is stored.
-pub async fn write_steps(connections: &KeptConnections, steps: Vec<StepRow>) -> Result<Vec<String>, Error> {
+pub async fn write_steps(connections: &KeptConnections, steps: Vec<StepRow>) -> Result<Vec<Written>, Error> {
     let mut connection = connections.take().await?;
     let done = write_steps_on(&mut connection, steps).await;
     connection.keep_after(&done);
@@ -206,7 +220,7 @@ pub async fn write_steps(connections: &KeptConnections, steps: Vec<StepRow>) -> 
 ///
 /// # Errors
 /// If the statement fails; then nothing is stored.
-pub async fn write_steps_on(connection: &mut PgConnection, mut steps: Vec<StepRow>) -> Result<Vec<String>, Error> {
+pub async fn write_steps_on(connection: &mut PgConnection, mut steps: Vec<StepRow>) -> Result<Vec<Written>, Error> {
     steps.sort_unstable_by(|a, b| a.delivery_id.cmp(&b.delivery_id));
     let ids: Vec<String> = steps.iter().map(|s| s.delivery_id.clone()).collect();
     let (lowest, highest) = bounds(&ids);
@@ -235,7 +249,8 @@ pub async fn write_steps_on(connection: &mut PgConnection, mut steps: Vec<StepRo
     let is_seen = |s: &StepRow| matches!(s.guard, Guard::AsSeen { .. });
     let ended: Vec<(&str, &LoggedAttempt)> =
         steps.iter().flat_map(|s| s.ended.iter().map(|a| (s.delivery_id.as_str(), a))).collect();
-    sqlx::query_scalar!(
+    sqlx::query_as!(
+        Written,
         r#"
         with changed as (
             update deliveries d
@@ -243,7 +258,7 @@ pub async fn write_steps_on(connection: &mut PgConnection, mut steps: Vec<StepRo
                 attempts = coalesce(s.attempts, d.attempts), unknowns = coalesce(s.unknowns, d.unknowns),
                 due_at = coalesce(clock_timestamp() + s.due_in_ms * interval '1 ms', d.due_at),
                 slot_at = clock_timestamp() + s.slot_in_ms * interval '1 ms', slot_rate = s.slot_rate,
-                owner = case when s.keeps then d.owner else s.owner end,
+                at_gate = s.at_gate, owner = case when s.keeps then d.owner else s.owner end,
                 begun_at = case when s.keeps then d.begun_at when s.owner is not null then clock_timestamp() end,
                 lease_until = case when s.keeps then d.lease_until
                     when s.owner is not null then clock_timestamp() + s.lease_ms * interval '1 ms' end,
@@ -251,9 +266,9 @@ pub async fn write_steps_on(connection: &mut PgConnection, mut steps: Vec<StepRo
                     then case when d.state = s.state then d.ended_at else clock_timestamp() end end
             from unnest($1::text[], $2::text[], $3::text[], $4::integer[], $5::integer[], $6::integer[], $7::bigint[],
                 $8::text[], $9::bigint[], $10::boolean[], $11::text[], $12::integer[], $13::integer[], $14::integer[],
-                $31::bigint[], $32::integer[])
+                $31::bigint[], $32::integer[], $33::boolean[])
                 as s (delivery_id, state, reason, claim, attempts, unknowns, due_in_ms, owner, lease_ms,
-                    keeps, seen_state, seen_claim, seen_attempts, seen_in_flight, slot_in_ms, slot_rate)
+                    keeps, seen_state, seen_claim, seen_attempts, seen_in_flight, slot_in_ms, slot_rate, at_gate)
             where d.delivery_id = s.delivery_id
                 and d.delivery_id = any($1) and d.delivery_id >= $24 and d.delivery_id <= $25
                 and ((s.seen_state is null
@@ -290,7 +305,8 @@ pub async fn write_steps_on(connection: &mut PgConnection, mut steps: Vec<StepRo
             from failing f
             where g.endpoint_id = f.endpoint_id
         )
-        select delivery_id as "delivery_id!" from changed
+        select changed.delivery_id as "delivery_id!", g.endpoint_id as "kept_out_at?"
+        from changed left join gates g on g.endpoint_id = changed.endpoint_id and g.kept_out_at is not null
         "#,
         &ids,
         &steps.iter().map(|s| s.state.as_str().to_owned()).collect::<Vec<_>>(),
@@ -324,6 +340,7 @@ pub async fn write_steps_on(connection: &mut PgConnection, mut steps: Vec<StepRo
         &ended.iter().map(|(_, a)| a.exchange.response_body.as_deref()).collect::<Vec<_>>() as &[Option<&[u8]>],
         &steps.iter().map(|s| s.slot.map(|slot| slot.0)).collect::<Vec<_>>() as &[Option<i64>],
         &steps.iter().map(|s| s.slot.map(|slot| slot.1)).collect::<Vec<_>>() as &[Option<i32>],
+        &steps.iter().map(|s| s.at_gate).collect::<Vec<_>>(),
     )
     .fetch_all(connection)
     .await
