@@ -116,9 +116,11 @@ pub(crate) struct Delivery {
     /// When the attempt began that is under way.
     #[schema(value_type = Option<String>, format = DateTime)]
     attempting_since: Option<Timestamp>,
-    /// When the next attempt is due, if there is to be one.
+    /// When the next attempt is due, if there is to be one at a certain time.
     #[schema(value_type = Option<String>, format = DateTime)]
     next_attempt_at: Option<Timestamp>,
+    /// Whether it waits until its endpoint takes more: that fails, or has as many attempts under way as it may. See its health.
+    waits_for_endpoint: bool,
     /// When it was delivered, exhausted or superseded.
     #[schema(value_type = Option<String>, format = DateTime)]
     ended_at: Option<Timestamp>,
@@ -201,7 +203,8 @@ pub(crate) fn shown(delivery: store::deliveries::Delivery) -> Delivery {
         attempts: delivery.attempts,
         created_at: delivery.created_at.into(),
         attempting_since: delivery.begun_at.map(Timestamp::from),
-        next_attempt_at: waits.then(|| delivery.due_at.into()),
+        next_attempt_at: (waits && !delivery.at_gate).then(|| delivery.due_at.into()),
+        waits_for_endpoint: delivery.at_gate,
         ended_at: delivery.ended_at.map(Timestamp::from),
         accepted_at: delivery.accepted_at.map(Timestamp::from),
     }

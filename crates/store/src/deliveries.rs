@@ -30,6 +30,8 @@ pub struct Delivery {
     pub created_at: OffsetDateTime,
     /// When it is due.
     pub due_at: OffsetDateTime,
+    /// Whether it stays at the gate of its endpoint until it is let in.
+    pub at_gate: bool,
     /// When the attempt under way began.
     pub begun_at: Option<OffsetDateTime>,
     /// When it ended.
@@ -90,7 +92,7 @@ pub async fn list_deliveries(
         r#"
         select d.delivery_id, d.event_id, e.event_type as "event_type?", e.merchant_id as "merchant_id?",
             d.endpoint_id, d.state, d.reason, d.attempts, id_made_at(d.delivery_id) as "created_at!", d.due_at,
-            d.begun_at, d.ended_at, d.accepted_at
+            d.at_gate, d.begun_at, d.ended_at, d.accepted_at
         from (
             select * from deliveries
             where delivery_id >= $1 and delivery_id < $2 and ($3::text is null or state = $3)
@@ -130,7 +132,7 @@ pub async fn list_deliveries_to(
         select d.delivery_id as "delivery_id!", d.event_id as "event_id!", e.event_type as "event_type?",
             e.merchant_id as "merchant_id?", d.endpoint_id as "endpoint_id!", d.state as "state!",
             d.reason as "reason?", d.attempts as "attempts!", id_made_at(d.delivery_id) as "created_at!",
-            d.due_at as "due_at!", d.begun_at as "begun_at?", d.ended_at as "ended_at?",
+            d.due_at as "due_at!", d.at_gate as "at_gate!", d.begun_at as "begun_at?", d.ended_at as "ended_at?",
             d.accepted_at as "accepted_at?"
         from (
             select part.*
@@ -179,7 +181,7 @@ pub async fn list_deliveries_of(
         select d.delivery_id as "delivery_id!", d.event_id as "event_id!", e.event_type as "event_type?",
             e.merchant_id as "merchant_id?", d.endpoint_id as "endpoint_id!", d.state as "state!",
             d.reason as "reason?", d.attempts as "attempts!", id_made_at(d.delivery_id) as "created_at!",
-            d.due_at as "due_at!", d.begun_at as "begun_at?", d.ended_at as "ended_at?",
+            d.due_at as "due_at!", d.at_gate as "at_gate!", d.begun_at as "begun_at?", d.ended_at as "ended_at?",
             d.accepted_at as "accepted_at?"
         from (
             select d.*
@@ -274,7 +276,7 @@ pub async fn find_delivery(pool: &PgPool, delivery_id: DeliveryId) -> Result<Opt
             -- Events go before the ledger does.
             (select p.merchant_id from endpoints p where p.endpoint_id = d.endpoint_id) as "merchant_id?",
             d.endpoint_id, d.state, d.reason, d.attempts, id_made_at(d.delivery_id) as "created_at!", d.due_at,
-            d.begun_at, d.ended_at, d.accepted_at
+            d.at_gate, d.begun_at, d.ended_at, d.accepted_at
         from deliveries d
         left join lateral (
             select event_type from domain_events where event_id = d.event_id limit 1

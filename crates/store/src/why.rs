@@ -60,6 +60,8 @@ pub struct Delivery {
     pub attempts: i32,
     /// When it is due.
     pub due_at: OffsetDateTime,
+    /// Whether it stays at the gate of its endpoint until it is let in.
+    pub at_gate: bool,
     /// Who makes the attempt under way.
     pub owner: Option<String>,
     /// When the attempt under way began.
@@ -184,7 +186,7 @@ pub async fn deliveries(pool: &PgPool, delivery_ids: &[String]) -> Result<Vec<De
     sqlx::query_as!(
         Delivery,
         r#"
-        select d.delivery_id, d.event_id, d.endpoint_id, d.state, d.reason, d.claim, d.attempts, d.due_at, d.owner,
+        select d.delivery_id, d.event_id, d.endpoint_id, d.state, d.reason, d.claim, d.attempts, d.due_at, d.at_gate, d.owner,
             d.begun_at, d.lease_until, d.ended_at, p.disabled_reason as "disabled_reason?",
             coalesce(p.state = 'paused', false) as "is_paused!"
         from deliveries d

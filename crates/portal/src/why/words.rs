@@ -91,6 +91,7 @@ pub(super) fn waits_for(told: &Told, now: Timestamp) -> Option<String> {
         State::Pending => Some(match lease_until.map(Timestamp::from) {
             Some(lease_until) if lease_until > now => "the result of the attempt under way".to_owned(),
             Some(_) => "whoever takes it over from an attempt that died".to_owned(),
+            None if told.delivery.at_gate => format!("{endpoint_id} to take more"),
             None if Timestamp::from(*due_at) > now => "its time".to_owned(),
             None => "whoever makes its next attempt".to_owned(),
         }),
@@ -151,6 +152,15 @@ fn pending(told: &Told, now: Timestamp) -> String {
                  reach data-service; Restate repeats it, or the reconciler takes the delivery over at {taken_over_at}"
             )
         };
+    }
+    if delivery.at_gate {
+        return format!(
+            "{so_far}attempt {} waits until endpoint {} takes more: it fails, or has as many attempts under way as it may; \
+             the next success there lets it in, or the reconciler; GET /endpoints/{}/health shows when it is tried",
+            number + 1,
+            delivery.endpoint_id,
+            delivery.endpoint_id
+        );
     }
     if due_at > now {
         format!("{so_far}attempt {} is due at {due_at}, and Restate keeps the time", number + 1)
