@@ -1,7 +1,7 @@
 //! What an endpoint lets through now: its rate, its share of the attempts in flight, and its circuit.
 //!
 //! Whoever waits for the rate reserves a slot to come back in, so that it wakes once and never together with all the
-//! others. Whoever waits for the share or the circuit has no time to come back at: it stays on the ledger until a success
+//! others. Whoever waits for the share or the circuit has no time to come back at: it stays on the ledger until an attempt that ends
 //! lets it in, or the reconciler, which looks for gates at which nothing moves. So those who stay cost nothing, however
 //! many they are. The ledger keeps the gate; each batch of attempts passes through it in one transaction.
 
@@ -182,11 +182,12 @@ impl Gate {
 }
 
 impl Limits {
-    /// How many of those who wait at the gate a success lets in, with so many still in flight from the same process: its
-    /// own place, and one more until the share is full. So an endpoint that is back is asked for twice as much each time.
+    /// How many of those who stay at the gate an attempt lets in that has ended, with so many still in flight from the same
+    /// process: one takes its place, and after a success one more, until the share is full. So an endpoint that is back is
+    /// asked for twice as much each time. The circuit must not be open.
     #[must_use]
-    pub fn lets_in(&self, in_flight: u32) -> u32 {
-        self.share.saturating_sub(in_flight).min(2)
+    pub fn lets_in(&self, is_success: bool, in_flight: u32) -> u32 {
+        self.share.saturating_sub(in_flight).min(if is_success { 2 } else { 1 })
     }
 
     /// How long a circuit stays open after so many probes.
@@ -285,7 +286,8 @@ mod tests {
         let mut gate = Gate::new(None);
         assert_eq!(gate.admit(&limits(), 100, LEASE, None), Admission::STAYS);
         assert_eq!(gate, Gate::new(None), "nothing is reserved");
-        assert_eq!([0, 97, 98, 99, 100, 101].map(|in_flight| limits().lets_in(in_flight)), [2, 2, 2, 1, 0, 0]);
+        assert_eq!([0, 97, 98, 99, 100, 101].map(|in_flight| limits().lets_in(true, in_flight)), [2, 2, 2, 1, 0, 0]);
+        assert_eq!([0, 99, 100].map(|in_flight| limits().lets_in(false, in_flight)), [1, 1, 0]);
     }
 
     #[test]

@@ -129,11 +129,12 @@ pub enum Answer {
     Attempt(Box<Attempt>),
     /// Come back.
     Later(Later),
-    /// Nothing more to do.
+    /// Nothing more to do at once.
     Stop {
         /// Why.
         why: Stop,
-        /// Deliveries that were behind this one and may go now; to be come back to.
+        /// To be come back to: those that were behind this one or stayed at its gate and may go now; and this one itself,
+        /// if the answer is of both.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         successors: Vec<Later>,
     },
@@ -146,6 +147,17 @@ impl Answer {
     #[must_use]
     pub const fn stop(why: Stop) -> Self {
         Self::Stop { why, successors: Vec::new() }
+    }
+
+    /// The same, and others are to be come back to. None of an attempt that begins.
+    #[must_use]
+    pub fn and(self, others: Vec<Later>) -> Self {
+        match self {
+            same if others.is_empty() => same,
+            Self::Later(own) => Self::Stop { why: Stop::Ended, successors: [vec![own], others].concat() },
+            Self::Stop { why, successors } => Self::Stop { why, successors: [successors, others].concat() },
+            other @ (Self::Attempt(_) | Self::Failed) => other,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! An endpoint that is well and has no rate limit costs nothing here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -169,7 +169,7 @@ async fn pass_all(
     Ok((admissions.into_iter().map(|admission| admission.later_by(late)).collect(), Instant::now()))
 }
 
-/// Whom successes let in, at the gates of their endpoints: at each at most so many.
+/// Whom attempts that have ended let in, at the gates of their endpoints: at each at most so many.
 ///
 /// # Errors
 /// If the database refuses: then nobody is let in, and whoever reconciles does it by and by.
@@ -227,16 +227,17 @@ fn begun_lately(core: &Core, wanted: &[Wanted<'_>]) -> HashMap<String, u32> {
     counts.filter(|(_, count)| *count > 0).collect()
 }
 
-/// Attempts at these endpoints have failed, each as often as it is named. Disables those that have failed for too long.
+/// Attempts at these endpoints have failed, each as often as it is named. Disables those that have failed for too long, and
+/// answers those whose circuit is open.
 ///
 /// # Errors
 /// If the database refuses: then they do not count.
-pub async fn failed(core: &Core, endpoint_ids: &[String]) -> Result<(), store::Error> {
+pub async fn failed(core: &Core, endpoint_ids: &[String]) -> Result<HashSet<String>, store::Error> {
     let mut ids = endpoint_ids.to_vec();
     ids.sort_unstable();
     ids.dedup();
     if ids.is_empty() {
-        return Ok(());
+        return Ok(HashSet::new());
     }
     let mut connection = core.fast.take().await?;
     let mut transaction = begin(&mut connection).await?;
@@ -259,7 +260,7 @@ pub async fn failed(core: &Core, endpoint_ids: &[String]) -> Result<(), store::E
     if !too_long.is_empty() && store::payload::disable_endpoints(&core.rare, &too_long, FAILING).await? > 0 {
         tracing::warn!(endpoints = ?too_long, "endpoints were disabled, for they have failed for too long");
     }
-    Ok(())
+    Ok(locked.into_iter().filter(|one| one.gate.circuit.is_some()).map(|one| one.endpoint_id).collect())
 }
 
 /// Whether each attempt at the endpoint reserves something at its gate.

@@ -287,28 +287,28 @@ async fn record_in_line(core: &Core, item: &Recorded) -> Result<Answer, Error> {
     let schedule = next::schedule(&endpoint);
     let step = ledger::record(before, item.claim, item.attempt, &item.outcome, &schedule, rand::random());
     let step = turn.gives_way(&endpoint, before, step);
-    let mut room = BTreeMap::new();
+    let mut written = None;
     if matches!(item.outcome, Outcome::Delivered { .. }) && step.next == Next::Stop(Stop::StaleClaim) {
         // It was resent since: the 2xx is kept already.
         let row = next::step_row(&turn.seen, &step, None, vec![record::logged(item)]);
         write(&mut transaction, StepRow { keeps_in_flight: true, ..row }).await?;
     } else if let Outcome::Delivered { .. } = item.outcome {
-        let written = write(&mut transaction, record::delivered(item)).await?;
-        room.extend(written.kept_out_at.map(|endpoint_id| (endpoint_id, core.limits.lets_in(item.in_flight))));
+        written = Some(write(&mut transaction, record::delivered(item)).await?);
     } else if step.delivery != before {
-        write(&mut transaction, next::step_row(&turn.seen, &step, None, vec![record::logged(item)])).await?;
+        let row = next::step_row(&turn.seen, &step, None, vec![record::logged(item)]);
+        written = Some(write(&mut transaction, row).await?);
     }
     let mut answer = next::answer_without_attempt(item.delivery_id, item.claim, step.next);
     turn.answer(&mut transaction, &step, &mut answer).await?;
     commit(transaction).await?;
     connection.keep();
-    if matches!(item.outcome, Outcome::Failed { .. }) && step.delivery != before {
-        record::count_failures(core, &[endpoint.endpoint_id]).await;
-    }
-    if let Answer::Stop { successors, .. } = &mut answer {
-        successors.extend(record::let_in_at(core, &room).await.into_values().flatten());
-    }
-    Ok(answer)
+    let circuits = match matches!(item.outcome, Outcome::Failed { .. }) && step.delivery != before {
+        true => record::count_failures(core, &[endpoint.endpoint_id]).await,
+        false => HashSet::new(),
+    };
+    let kept_out_at = written.and_then(|written| written.kept_out_at).filter(|at| !circuits.contains(at));
+    let room = kept_out_at.map(|at| (at, record::makes_room(core, item))).into_iter().collect();
+    Ok(answer.and(record::let_in_at(core, &room).await.into_values().flatten().collect()))
 }
 
 /// A delivery in a line that is locked, and all who stand in it.

@@ -97,7 +97,8 @@ async fn record(core: &Core, items: &[Recorded]) -> Result<Vec<Answer>, store::E
         }
     }
     let failed: Vec<String> = failed.into_iter().filter(|(id, _)| !lost.contains_key(id)).map(|(_, at)| at).collect();
-    count_failures(core, &failed).await;
+    let circuits = count_failures(core, &failed).await;
+    kept_out.retain(|_, endpoint_id| !circuits.contains(endpoint_id));
     if !kept_out.is_empty() {
         let at: Vec<Option<&String>> = ids.iter().map(|id| kept_out.get(id)).collect();
         let_in(core, items, &at, &mut answers).await;
@@ -139,29 +140,39 @@ fn failed_at(items: &[Recorded], rows: &[StepRow], known: Option<&next::Known>) 
     failed.filter_map(at).collect()
 }
 
-/// The results are stored: what the gates don't hear of, only opens a circuit later.
-pub async fn count_failures(core: &Core, endpoint_ids: &[String]) {
-    if let Err(error) = gates::failed(core, endpoint_ids).await {
+/// The results are stored: what the gates don't hear of, only opens a circuit later. Answers the endpoints whose circuit is
+/// open.
+pub async fn count_failures(core: &Core, endpoint_ids: &[String]) -> HashSet<String> {
+    gates::failed(core, endpoint_ids).await.unwrap_or_else(|error| {
         tracing::warn!(error = %Chain(&error), endpoints = endpoint_ids.len(), "failures of endpoints could not be counted");
-    }
+        HashSet::new()
+    })
 }
 
-/// Each success at an endpoint at whose gate others stay makes room for them: `at` is that endpoint of each item. The answers
-/// tell of those who are let in.
+/// Each attempt that has ended at an endpoint at whose gate others stay makes room for them: `at` is that endpoint of each
+/// item. The answers tell of those who are let in.
 async fn let_in(core: &Core, items: &[Recorded], at: &[Option<&String>], answers: &mut [Answer]) {
     let mut room: BTreeMap<String, u32> = BTreeMap::new();
     let mut tells: HashMap<&String, usize> = HashMap::new();
     for (index, (item, at)) in items.iter().zip(at).enumerate() {
-        if let (Some(endpoint_id), Outcome::Delivered { .. }) = (at, &item.outcome) {
-            *room.entry((*endpoint_id).clone()).or_default() += core.limits.lets_in(item.in_flight);
-            tells.insert(endpoint_id, index);
-        }
+        let Some(endpoint_id) = at else { continue };
+        *room.entry((*endpoint_id).clone()).or_default() += makes_room(core, item);
+        tells.insert(endpoint_id, index);
     }
     for (endpoint_id, let_in) in let_in_at(core, &room).await {
-        if let Some(Answer::Stop { successors, .. }) = tells.get(&endpoint_id).and_then(|index| answers.get_mut(*index))
-        {
-            successors.extend(let_in);
+        if let Some(answer) = tells.get(&endpoint_id).and_then(|index| answers.get_mut(*index)) {
+            *answer = std::mem::replace(answer, Answer::Failed).and(let_in);
         }
+    }
+}
+
+/// How many may go in after an attempt that has ended so, if the circuit is not open.
+pub fn makes_room(core: &Core, item: &Recorded) -> u32 {
+    match item.outcome {
+        Outcome::Delivered { .. } => core.limits.lets_in(true, item.in_flight),
+        Outcome::Failed { .. } | Outcome::Aborted => core.limits.lets_in(false, item.in_flight),
+        // The endpoint takes nothing any more.
+        Outcome::Gone => 0,
     }
 }
 

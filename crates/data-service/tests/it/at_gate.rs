@@ -1,11 +1,13 @@
 //! Whoever waits for the share of an endpoint, or for its circuit, stays on the ledger until somebody lets it in.
 
+use std::time::Duration;
+
 use domain::ledger::{Order, Stop};
 use domain::outcome::Outcome;
 use domain::protocol::{Answer, Attempt, Busy, Open, Recorded};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use crate::answers::{attempt, later, stop, successors};
+use crate::answers::{attempt, is_about, later, stop, successors};
 use crate::gates::{fail, openings, parts};
 use crate::lab::{Job, Lab, Wants};
 use crate::service::{DELIVERED, FAILED, result};
@@ -60,8 +62,16 @@ async fn above_the_share_they_stay_and_each_success_lets_one_or_two_in(pool: PgP
             let attempt = attempt(lab.service.next(one.delivery_id, 1, &format!("inv_{}", 40 + number)).await);
             assert_eq!(attempt.attempt, 1, "it has used up nothing of its schedule");
         }
-        later(record_beside(&lab, &begun[5], FAILED, 5).await);
-        assert_eq!(lab.count(AT_GATE).await, 9, "{order:?}: a failure lets nobody in");
+        let [own, next] = successors(record_beside(&lab, &begun[5], FAILED, 5).await)[..] else {
+            panic!("one is let in")
+        };
+        assert_eq!(
+            (own.delivery_id, next.delay_ms),
+            (begun[5].delivery_id, 0),
+            "{order:?}: a failure frees its own place"
+        );
+        assert!(is_about(own.delay_ms, Duration::from_secs(5)), "{own:?}");
+        assert_eq!(lab.count(AT_GATE).await, 8, "{order:?}");
         lab.execute("update deliveries set at_gate = false").await;
         lab.execute("truncate gates").await;
     }

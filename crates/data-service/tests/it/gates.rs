@@ -122,20 +122,21 @@ async fn a_retry_takes_a_slot_when_it_is_due(pool: PgPoolOptions, connect: PgCon
 async fn in_a_line_whoever_is_first_takes_a_slot(pool: PgPoolOptions, connect: PgConnectOptions) {
     let wants = Wants { order: Order::PerObject, ..Wants::default() };
     let (lab, merchant) = limited(pool, connect, 1, wants).await;
-    for invocation in ["inv_0", "inv_1"] {
-        lab.service.open_one(lab.payment(&merchant).await.event_id, invocation).await;
+    // So many that the next one's slot is far off.
+    for item in openings(&lab, &merchant, 20).await {
+        lab.service.open(item.event_id, &item.invocation_id).await;
     }
     let payment = lab.payment(&merchant).await;
-    let waiting = waits(lab.service.open(payment.event_id, "inv_2").await);
+    let waiting = waits(lab.service.open(payment.event_id, "inv_20").await);
     assert_eq!(waiting.len(), 1);
     let two = lab.change(&payment, "processing").await;
-    assert_eq!(waits(lab.service.open(two, "inv_3").await), []);
+    assert_eq!(waits(lab.service.open(two, "inv_21").await), []);
     assert_eq!(lab.delivery(two).await.state, "held");
     lab.execute("update deliveries set due_at = now() - interval '1 hour' where state = 'held'").await;
     assert_eq!(lab.service.overdue_deliveries().await, [], "whoever waits at the gate has been told when to come back");
     lab.execute("update deliveries set due_at = now(), slot_at = clock_timestamp() + interval '900 ms' where slot_at is not null")
         .await;
-    attempt(lab.service.next(waiting[0].delivery_id, waiting[0].claim, "inv_4").await);
+    attempt(lab.service.next(waiting[0].delivery_id, waiting[0].claim, "inv_22").await);
 }
 
 #[sqlx::test(migrations = "../../migrations")]
