@@ -4,6 +4,7 @@
 pub mod bench;
 pub mod commands;
 pub mod components;
+pub mod crash;
 pub mod demo;
 pub mod doors;
 pub mod folder;
