@@ -119,7 +119,7 @@ impl Portal {
     }
 
     /// The events of which an attempt at this endpoint was begun, and nobody could record its result: what was under way
-    /// when a process died. These may arrive twice, and no others.
+    /// when a process died. An event is there once for each such attempt, and may arrive once more for each.
     ///
     /// # Errors
     /// If there is no answer in time, or a refusal.
@@ -130,12 +130,11 @@ impl Portal {
             .map(async |delivery| {
                 let path = format!("deliveries/{}/attempts?limit=250", delivery.delivery_id);
                 let attempts: Vec<Attempt> = self.pages(&path, within).await?;
-                let is_unrecorded = attempts.iter().any(|attempt| attempt.outcome == UNKNOWN);
-                anyhow::Ok(is_unrecorded.then_some(delivery.event_id))
+                let unknown = attempts.iter().filter(|attempt| attempt.outcome == UNKNOWN).count();
+                anyhow::Ok(vec![delivery.event_id; unknown])
             })
             .buffer_unordered(AT_A_TIME)
-            .try_filter_map(async |event_id| Ok(event_id))
-            .try_collect()
+            .try_concat()
             .await
     }
 

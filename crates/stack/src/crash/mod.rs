@@ -14,7 +14,7 @@ use std::time::Duration;
 use chassis::Lifecycle;
 
 pub use self::full_load::FullLoad;
-pub use self::kill::Rule;
+pub use self::kill::{Progressed, Rule};
 pub use self::report::Report;
 pub use self::round::Round;
 pub use self::run::Run;

@@ -1,6 +1,5 @@
 //! One side under its load, killed once and started again, and everything that became of it.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
@@ -52,8 +51,8 @@ pub struct Run {
     /// What arrived of what was acknowledged.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// The webhooks that were under way at the kill, by id: begun, and no result was recorded. Nobody knows them of the
-    /// old way, which keeps no record.
+    /// The webhooks that were under way at the kill, by id: begun, and no result was recorded; once for each such attempt.
+    /// Nobody knows them of the old way, which keeps no record.
     pub under_way: Option<Vec<String>>,
     /// Repeated, although none of those: by id.
     pub unexplained: Vec<String>,
@@ -135,11 +134,11 @@ async fn under_way(arena: &Arena<'_>, endpoints: &[Endpoint]) -> anyhow::Result<
     }
 }
 
-/// One kill explains one repeat of what was under way then. Where nobody knows what that was, nothing is judged.
+/// Each attempt whose result nobody knows explains one repeat. Where nobody knows them, nothing is judged.
 fn unexplained(verdict: &Verdict, under_way: Option<&[String]>) -> Vec<String> {
     let Some(under_way) = under_way else { return Vec::new() };
-    let may: HashSet<&String> = under_way.iter().collect();
-    let is_explained = |webhook: &Repeated| webhook.repeats.len() == 1 && may.contains(&webhook.webhook_id);
+    let may_repeat = |id: &String| under_way.iter().filter(|other| *other == id).count();
+    let is_explained = |webhook: &Repeated| webhook.repeats.len() <= may_repeat(&webhook.webhook_id);
     let repeated = verdict.lists.repeated.iter().filter(|webhook| !is_explained(webhook));
     repeated.map(|webhook| webhook.webhook_id.clone()).collect()
 }

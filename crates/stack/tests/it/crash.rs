@@ -60,8 +60,8 @@ fn killed_at_full_load_it_loses_nothing_and_repeats_at_most_what_was_under_way()
     let under_way = new["under_way"].as_array().unwrap();
     assert!(count(new, "repeated") <= under_way.len() as u64, "{new}");
     for repeated in new["lists"]["repeated"].as_array().unwrap() {
-        assert!(under_way.contains(&repeated["webhook_id"]), "{repeated} was not under way: {under_way:?}");
-        assert_eq!(repeated["repeats"].as_array().unwrap().len(), 1, "{repeated}");
+        let attempts = under_way.iter().filter(|id| **id == repeated["webhook_id"]).count();
+        assert!(repeated["repeats"].as_array().unwrap().len() <= attempts, "{repeated}: {attempts} were under way");
     }
     assert_eq!(temporary.left_behind(), Vec::<PathBuf>::new());
 }
