@@ -7,8 +7,9 @@
   packages,
 }:
 let
-  # A program of ours that is no service: a tool of those who run or test Everhook.
+  # A program of ours that is no service: a tool of those who run or test Everhook. baseline is what it is compared with.
   tools = [
+    "baseline"
     "stack"
     "verifier"
   ];

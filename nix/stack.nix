@@ -1,4 +1,5 @@
-# stack, with everything that it starts: nixpkgs' PostgreSQL and Kafka, our Restate, our services. It fetches nothing.
+# stack, with everything that it starts: nixpkgs' PostgreSQL and Kafka, our Restate, our services, and beside them
+# baseline, which a crash test compares them with. It fetches nothing.
 {
   lib,
   runCommand,
@@ -11,7 +12,7 @@
 let
   binaries = symlinkJoin {
     name = "everhook-services";
-    paths = map (name: programs.${name}) (lib.attrNames services);
+    paths = map (name: programs.${name}) (lib.attrNames services ++ [ "baseline" ]);
   };
 in
 runCommand "stack-${programs.stack.version}"

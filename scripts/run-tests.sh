@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests: unit (no component needed), e2e (the real PostgreSQL, Kafka and Restate), or all.
+# Runs the tests: unit (no component needed), e2e (the real PostgreSQL, Kafka and Restate), or all of these; or crash: ten
+# rounds in which the old way and the new one are killed. What follows that word goes to stack crash-test.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/tools.sh
@@ -7,11 +8,11 @@ cd "$(dirname "$0")/.."
 
 what=${1:-all}
 case $what in
-    unit | e2e | all) ;;
-    *) echo "usage: scripts/run-tests.sh [unit|e2e|all]" >&2 && exit 2 ;;
+    unit | e2e | all | crash) ;;
+    *) echo "usage: scripts/run-tests.sh [unit|e2e|all|crash [FLAGS OF stack crash-test]]" >&2 && exit 2 ;;
 esac
-# Signatures are verified with libraries from npm and PyPI, too.
-if [ "$what" = unit ]; then
+# The tests verify signatures with libraries from npm and PyPI, too.
+if [ "$what" = unit ] || [ "$what" = crash ]; then
     require_tools
 else
     require_tools node=nodejs npm=npm python3=python3 pip3=python3-pip
@@ -42,9 +43,17 @@ e2e() {
     target/debug/stack exec --only postgres --migrations migrations -- scripts/offline-data.sh --check
 }
 
+crash() {
+    step "build"
+    cargo build --workspace --bins --quiet
+    step "ten rounds: the old way and the new one, killed in the middle"
+    target/debug/stack crash-test --rounds 10 "$@"
+}
+
 case $what in
     unit) unit ;;
     e2e) e2e ;;
+    crash) crash "${@:2}" ;;
     # Not joined with &&, which would switch off the end at the first failure.
     all)
         unit

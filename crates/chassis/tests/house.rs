@@ -19,6 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("cdc-relay", &["chassis"]),
     ("portal", &["domain", "store", "chassis"]),
     ("merchant-simulator", &["domain", "chassis"]),
+    ("baseline", &["domain", "store", "chassis", "payments-api"]),
     ("verifier", &["domain", "chassis"]),
     ("stack", &["verifier", "chassis"]),
 ];
@@ -31,6 +32,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("data-service", &["rdkafka"]),
     ("webhook-consumer", &["sqlx"]),
     ("portal", &["rdkafka", "chacha20poly1305"]),
+    ("baseline", &["rdkafka", "restate-sdk"]),
     ("verifier", &["sqlx", "rdkafka"]),
 ];
 

@@ -16,8 +16,6 @@ use store::ledger::{Endpoint, Event, Object};
 use crate::internal::sealed_headers;
 use crate::keyring::{self, Keyring};
 
-const USER_AGENT: &str = concat!("Everhook/", env!("CARGO_PKG_VERSION"));
-
 /// The body could not be written as JSON, or the event's id is none.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -103,22 +101,13 @@ pub fn request(keyring: &Keyring, event: &Event, endpoint: &Endpoint, secrets: &
     let own = headers(keyring, endpoint)
         .map_err(|source| Error::Headers { endpoint_id: endpoint.endpoint_id.clone(), source })?;
     let body = body(event, endpoint.payload)?;
-    let now = Timestamp::from(event.observed_at).unix_seconds();
-    let signatures: Vec<String> =
-        secrets.iter().map(|secret| secret.sign(&event.event_id, now, body.as_bytes())).collect();
-    let mut headers = vec![
-        ("content-type".to_owned(), "application/json".to_owned()),
-        ("user-agent".to_owned(), USER_AGENT.to_owned()),
-        ("webhook-id".to_owned(), event.event_id.clone()),
-        ("webhook-timestamp".to_owned(), now.to_string()),
-        ("webhook-signature".to_owned(), signatures.join(" ")),
-    ];
+    let mut request = Request::signed(&endpoint.url, &event.event_id, event.observed_at.into(), secrets, body);
     if let Some(traceparent) = &event.traceparent {
-        headers.push(("traceparent".to_owned(), traceparent.clone()));
+        request.headers.push(("traceparent".to_owned(), traceparent.clone()));
     }
     // The portal has refused those that would get into the way of ours.
-    headers.extend(own);
-    Ok(Request { url: endpoint.url.clone(), headers, body })
+    request.headers.extend(own);
+    Ok(request)
 }
 
 fn body(event: &Event, wanted: Payload) -> Result<String, Error> {

@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::ids::EventId;
+use crate::signature::Secret;
 use crate::time::Timestamp;
+
+const USER_AGENT: &str = concat!("Everhook/", env!("CARGO_PKG_VERSION"));
 
 /// Which form of the object an endpoint wants.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,4 +69,23 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// JSON.
     pub body: String,
+}
+
+impl Request {
+    /// A webhook with the headers of Standard Webhooks 1.0.0, signed at `now` by each of the secrets.
+    #[must_use]
+    pub fn signed(url: &str, event_id: &str, now: Timestamp, secrets: &[Secret], body: String) -> Self {
+        let now = now.unix_seconds();
+        let signatures: Vec<String> =
+            secrets.iter().map(|secret| secret.sign(event_id, now, body.as_bytes())).collect();
+        let headers = [
+            ("content-type", "application/json".to_owned()),
+            ("user-agent", USER_AGENT.to_owned()),
+            ("webhook-id", event_id.to_owned()),
+            ("webhook-timestamp", now.to_string()),
+            ("webhook-signature", signatures.join(" ")),
+        ];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value)).into();
+        Self { url: url.to_owned(), headers, body }
+    }
 }

@@ -14,6 +14,8 @@ use crate::Stack;
 use crate::ports::Door;
 use crate::services::OPERATOR_TOKEN;
 
+/// Nobody asks for it: the portal's own token is for the portal alone.
+const BASELINE_TOKEN: &str = "baseline-token";
 /// For one try of a request; nothing on one machine takes so long.
 const ONE_TRY: Duration = Duration::from_secs(10);
 /// For a request with all its tries.
@@ -64,6 +66,18 @@ impl Doors {
             relay: url(Door::CdcRelay)?,
             operator_token_file: stack.secrets().file(OPERATOR_TOKEN)?,
         })
+    }
+
+    /// The doors of the old way: one process is both its API and its portal, and asks for no token. Its merchants live
+    /// with the others.
+    ///
+    /// # Errors
+    /// If the token that is sent nevertheless can't be written.
+    pub fn of_baseline(stack: &Stack) -> anyhow::Result<Self> {
+        let text = format!("http://127.0.0.1:{}", stack.ports().of(Door::Baseline));
+        let baseline = Url::parse(&text).with_context(|| format!("{text} is no URL"))?;
+        let operator_token_file = stack.secrets().file(BASELINE_TOKEN)?;
+        Ok(Self { payments_api: baseline.clone(), portal: baseline, operator_token_file, ..Self::of(stack)? })
     }
 
     /// The load, told where everything is.

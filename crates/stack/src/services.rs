@@ -8,8 +8,8 @@ use rustix::process::Signal;
 
 use crate::folder::Folder;
 use crate::ports::{Door, Ports, free_port};
-use crate::postgres::DATABASE;
 use crate::postgres::roles::{self, Login};
+use crate::postgres::{BASELINE_DATABASE, DATABASE};
 use crate::process::Spec;
 use crate::ready::Ready;
 use crate::secrets::Secrets;
@@ -39,6 +39,9 @@ pub const OPERATOR_TOKEN: &str = "operator-token";
 /// The topic between cdc-relay and webhook-consumer.
 const TOPIC: &str = "webhook-events";
 
+/// The old way, which is no part of a stack: a crash test starts it beside.
+pub const BASELINE: &str = "baseline";
+
 /// Every binary, so that a missing one is noticed before anything starts.
 const BINARIES: [&str; 6] =
     ["payments-api", "data-service", "portal", "merchant-simulator", "webhook-consumer", "cdc-relay"];
@@ -48,13 +51,19 @@ const BINARIES: [&str; 6] =
 /// # Errors
 /// Names the first that is missing.
 pub fn check(binaries: &Path) -> anyhow::Result<()> {
-    for name in BINARIES {
-        ensure!(
-            binaries.join(name).is_file(),
-            "{name} is not in {}: build it with cargo build, or name the folder that holds it with EVERHOOK_BIN_DIR",
-            binaries.display()
-        );
-    }
+    BINARIES.into_iter().try_for_each(|name| check_one(binaries, name))
+}
+
+/// Checks that the folder holds one program.
+///
+/// # Errors
+/// If it does not.
+pub fn check_one(binaries: &Path, name: &str) -> anyhow::Result<()> {
+    ensure!(
+        binaries.join(name).is_file(),
+        "{name} is not in {}: build it with cargo build, or name the folder that holds it with EVERHOOK_BIN_DIR",
+        binaries.display()
+    );
     Ok(())
 }
 
@@ -65,12 +74,12 @@ impl Services<'_> {
         BINARIES.to_vec()
     }
 
-    /// The migrations, run by the superuser.
+    /// The migrations of a database, run by the superuser.
     ///
     /// # Errors
     /// If the superuser's password can't be written.
-    pub fn migrate(&self) -> anyhow::Result<Spec> {
-        let arguments = self.database(Arguments::default().word("migrate"), &roles::SUPERUSER)?;
+    pub fn migrate(&self, database: &str) -> anyhow::Result<Spec> {
+        let arguments = self.database_named(database, Arguments::default().word("migrate"), &roles::SUPERUSER)?;
         Ok(Spec { log: self.folder.log("migrate"), ..self.spec("data-service migrate", "data-service", arguments) })
     }
 
@@ -95,6 +104,7 @@ impl Services<'_> {
                 ("webhook-consumer", port, self.webhook_consumer(port)?)
             }
             "cdc-relay" => (name, port(Door::CdcRelay)?, self.cdc_relay()?),
+            BASELINE => (name, port(Door::Baseline)?, self.baseline()?),
             _ => bail!("there is no service {name}"),
         };
         let listen = format!("127.0.0.1:{port}");
@@ -152,10 +162,19 @@ impl Services<'_> {
         Ok(self.database(Arguments::default(), &roles::CDC_RELAY)?.flag("--kafka", self.kafka()).flag("--topic", TOPIC))
     }
 
+    fn baseline(&self) -> anyhow::Result<Arguments> {
+        let database = self.database_named(BASELINE_DATABASE, Arguments::default(), &roles::BASELINE)?;
+        Ok(database.word("--demo-merchant").reaching_loopback())
+    }
+
     fn database(&self, arguments: Arguments, login: &Login) -> anyhow::Result<Arguments> {
+        self.database_named(DATABASE, arguments, login)
+    }
+
+    fn database_named(&self, name: &str, arguments: Arguments, login: &Login) -> anyhow::Result<Arguments> {
         let port = self.ports.of(Door::Postgres);
         Ok(arguments
-            .flag("--database-url", format!("postgres://{}@127.0.0.1:{port}/{DATABASE}", login.role))
+            .flag("--database-url", format!("postgres://{}@127.0.0.1:{port}/{name}", login.role))
             .flag("--database-password-file", self.secrets.file(&login.secret())?))
     }
 

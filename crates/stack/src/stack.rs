@@ -15,14 +15,15 @@ use crate::folder::{self, Folder};
 use crate::kafka;
 use crate::kafka::probe::Probe;
 use crate::ports::Ports;
-use crate::postgres::{self, Postgres, roles};
+use crate::postgres::roles::{self, Login};
+use crate::postgres::{self, Postgres};
 use crate::process::user::User;
 use crate::process::{Process, Spec, Stopped, run};
 use crate::progress::Progress;
 use crate::ready::{self, Ready};
 use crate::restate;
 use crate::secrets::Secrets;
-use crate::services::Services;
+use crate::services::{self, Services};
 use crate::state::{Entry, State};
 
 /// Longer than any of them takes on a busy machine; a dead one is noticed at once.
@@ -88,12 +89,7 @@ impl Stack {
     pub async fn start_all(&self) -> anyhow::Result<()> {
         let database = async {
             self.start("postgres").await?;
-            roles::create_database(&self.superuser("postgres")?).await?;
-            if let Some(services) = self.services() {
-                run::to_end(&services.migrate()?, "the migrations failed; the log says why").await?;
-                roles::create_logins(&self.superuser(postgres::DATABASE)?, &self.secrets).await?;
-            }
-            anyhow::Ok(())
+            self.make_database(postgres::DATABASE, &roles::LOGINS).await
         };
         if let Kit::Postgres(_) = self.kit {
             return database.await;
@@ -101,6 +97,25 @@ impl Stack {
         tokio::try_join!(database, self.start("kafka"), self.start("restate"))?;
         if let Some(services) = self.services() {
             try_join_all(services.names().into_iter().map(|name| self.start(name))).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the database of the old way, and starts it. The rest of the stack knows nothing of either.
+    ///
+    /// # Errors
+    /// As [`Stack::start`].
+    pub async fn start_baseline(&self) -> anyhow::Result<()> {
+        self.make_database(postgres::BASELINE_DATABASE, &[roles::BASELINE]).await?;
+        self.start(services::BASELINE).await
+    }
+
+    /// With the schema and the logins, if there are services that want them.
+    async fn make_database(&self, name: &str, logins: &[Login]) -> anyhow::Result<()> {
+        roles::create_database(&self.superuser("postgres")?, name).await?;
+        if let Some(services) = self.services() {
+            run::to_end(&services.migrate(name)?, "the migrations failed; the log says why").await?;
+            roles::create_logins(&self.superuser(name)?, &self.secrets, logins).await?;
         }
         Ok(())
     }

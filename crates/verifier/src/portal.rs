@@ -5,8 +5,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use chassis::Token;
 use domain::event::EventFilter;
-use domain::ids::{EndpointId, EventId, MerchantId, PaymentId};
+use domain::ids::{DeliveryId, EndpointId, EventId, MerchantId, PaymentId};
 use domain::time::Timestamp;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use reqwest::Method;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -51,11 +52,28 @@ pub struct Hop {
     pub routed_at: Option<Timestamp>,
 }
 
+/// A page of a list.
 #[derive(Deserialize)]
-struct HopsPage {
-    items: Vec<Hop>,
+struct Page<T> {
+    items: Vec<T>,
     next_cursor: Option<String>,
 }
+
+#[derive(Deserialize)]
+struct Delivery {
+    delivery_id: DeliveryId,
+    event_id: EventId,
+    attempts: u32,
+}
+
+#[derive(Deserialize)]
+struct Attempt {
+    outcome: String,
+}
+
+/// As the ledger calls an attempt that was begun and has no result: whoever made it died, or was cut off.
+const UNKNOWN: &str = "unknown";
+const AT_A_TIME: usize = 8;
 
 impl Portal {
     /// The door; each single try is given `one_try`.
@@ -97,10 +115,35 @@ impl Portal {
     /// # Errors
     /// If there is no answer in time, or a refusal.
     pub async fn hops(&self, from: Timestamp, to: Timestamp, within: Duration) -> anyhow::Result<Vec<Hop>> {
+        self.pages(&format!("hops?from={from}&to={to}&limit=1000"), within).await
+    }
+
+    /// The events of which an attempt at this endpoint was begun, and nobody could record its result: what was under way
+    /// when a process died. An event is there once for each such attempt, and may arrive once more for each.
+    ///
+    /// # Errors
+    /// If there is no answer in time, or a refusal.
+    pub async fn unrecorded(&self, endpoint_id: EndpointId, within: Duration) -> anyhow::Result<Vec<EventId>> {
+        let deliveries: Vec<Delivery> =
+            self.pages(&format!("deliveries?endpoint_id={endpoint_id}&limit=250"), within).await?;
+        stream::iter(deliveries.into_iter().filter(|delivery| delivery.attempts > 1))
+            .map(async |delivery| {
+                let path = format!("deliveries/{}/attempts?limit=250", delivery.delivery_id);
+                let attempts: Vec<Attempt> = self.pages(&path, within).await?;
+                let unknown = attempts.iter().filter(|attempt| attempt.outcome == UNKNOWN).count();
+                anyhow::Ok(vec![delivery.event_id; unknown])
+            })
+            .buffer_unordered(AT_A_TIME)
+            .try_concat()
+            .await
+    }
+
+    /// All items of a list, page after page; `path` has a query already.
+    async fn pages<T: DeserializeOwned>(&self, path: &str, within: Duration) -> anyhow::Result<Vec<T>> {
         let mut all = Vec::new();
         let mut cursor = String::new();
         loop {
-            let page: HopsPage = self.door.get(&format!("hops?from={from}&to={to}&limit=1000{cursor}"), within).await?;
+            let page: Page<T> = self.door.get(&format!("{path}{cursor}"), within).await?;
             all.extend(page.items);
             match page.next_cursor {
                 None => return Ok(all),

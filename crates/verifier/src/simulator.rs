@@ -73,6 +73,18 @@ pub struct Rejections {
     pub rejections: Vec<Rejection>,
 }
 
+#[derive(Deserialize)]
+struct Stats {
+    accounts: HashMap<String, Counts>,
+}
+
+/// What became of the requests of one endpoint, as far as it is asked for.
+#[derive(Deserialize)]
+struct Counts {
+    requests: u64,
+    accepted_unique: u64,
+}
+
 /// One such request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejection {
@@ -153,17 +165,26 @@ impl Simulator {
     /// # Errors
     /// If there is no answer in time, or a refusal.
     pub async fn requests(&self, of: &HashSet<EndpointId>, within: Duration) -> anyhow::Result<u64> {
-        #[derive(Deserialize)]
-        struct Stats {
-            accounts: HashMap<String, Line>,
-        }
-        #[derive(Deserialize)]
-        struct Line {
-            requests: u64,
-        }
+        self.sum(of, |counts| counts.requests, within).await
+    }
+
+    /// Webhooks that these endpoints have accepted, each counted once however often it came.
+    ///
+    /// # Errors
+    /// If there is no answer in time, or a refusal.
+    pub async fn arrived(&self, of: &HashSet<EndpointId>, within: Duration) -> anyhow::Result<u64> {
+        self.sum(of, |counts| counts.accepted_unique, within).await
+    }
+
+    async fn sum(
+        &self,
+        of: &HashSet<EndpointId>,
+        count: impl Fn(&Counts) -> u64,
+        within: Duration,
+    ) -> anyhow::Result<u64> {
         let stats: Stats = self.door.get("stats", within).await?;
         let is_of = |id: &str| id.parse().is_ok_and(|id| of.contains(&id));
-        Ok(stats.accounts.iter().filter(|(id, _)| is_of(id)).map(|(_, line)| line.requests).sum())
+        Ok(stats.accounts.iter().filter(|(id, _)| is_of(id)).map(|(_, counts)| count(counts)).sum())
     }
 
     async fn put(&self, path: &str, body: &Value, within: Duration) -> anyhow::Result<()> {

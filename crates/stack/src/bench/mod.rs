@@ -1,14 +1,11 @@
 //! The benchmark: what the real way costs and how fast it is, measured from outside and written down as it is.
 
 mod goals;
-pub mod machine;
 pub mod neighbours;
 mod peers;
 mod phase;
-mod procfs;
 pub mod profile;
 mod report;
-mod table;
 pub mod usage;
 
 use std::time::Duration;
@@ -16,7 +13,6 @@ use std::time::Duration;
 use chassis::Lifecycle;
 use verifier::load::{Pace, Until};
 
-use self::machine::Setting;
 use self::neighbours::Neighbours;
 pub use self::phase::Phase;
 use self::phase::Runner;
@@ -24,6 +20,9 @@ use self::profile::Profile;
 pub use self::report::Report;
 use crate::Stack;
 use crate::doors::Load;
+use crate::page::machine::{self, Setting};
+use crate::page::table;
+use crate::procfs;
 use crate::progress::Progress;
 
 /// Nothing happens for so long while the idle processes are watched.

@@ -76,21 +76,8 @@ impl Report {
     }
 
     fn head(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Setting { began_at, cores, cpu, memory_mib, kernel, commit, versions, debug_build } = &self.setting;
-        let commit = commit.as_deref().unwrap_or("unknown");
-        let date = began_at.split('T').next().unwrap_or_default();
-        writeln!(f, "# Benchmark\n")?;
-        writeln!(f, "Measured on {date} by `stack bench`, which wrote this page; commit {commit}.")?;
-        writeln!(
-            f,
-            "{cores} cores ({cpu}), {:.0} GiB, {kernel}.",
-            f64::from(u32::try_from(*memory_mib).unwrap_or(0)) / 1024.0
-        )?;
-        writeln!(f, "{}.\n", versions.join("; "))?;
-        if *debug_build {
-            writeln!(f, "**Built without optimisation: these figures say nothing.**\n")?;
-        }
-        let noise = self.phases().map(|phase| phase.cost.noise(*cores)).into_iter().fold(0.0, f64::max);
+        self.setting.head(f, "Benchmark", "stack bench")?;
+        let noise = self.phases().map(|phase| phase.cost.noise(self.setting.cores)).into_iter().fold(0.0, f64::max);
         if noise > QUIET {
             writeln!(
                 f,

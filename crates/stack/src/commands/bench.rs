@@ -12,7 +12,8 @@ use chassis::flags::duration;
 use super::Setting;
 use super::beside::{Beside, Everything};
 use super::demo::from_one;
-use crate::bench::{self, Options, machine, neighbours, profile};
+use crate::bench::{self, Options, neighbours, profile};
+use crate::page::machine;
 use crate::progress::Progress;
 
 /// Measures the whole way on free ports: latency at a low rate, throughput, CPU time and memory of every process.

@@ -22,6 +22,9 @@ pub const SUPERUSER: &str = "postgres";
 /// The database of the services.
 pub const DATABASE: &str = "everhook";
 
+/// The database of the old way: what is committed there, nobody captures.
+pub const BASELINE_DATABASE: &str = "everhook_baseline";
+
 /// A PostgreSQL that is to run in a folder.
 #[derive(Debug)]
 pub struct Postgres<'a> {

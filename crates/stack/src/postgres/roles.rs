@@ -4,7 +4,6 @@ use anyhow::Context;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
-use super::DATABASE;
 use crate::secrets::Secrets;
 
 /// A login of one service.
@@ -12,24 +11,29 @@ use crate::secrets::Secrets;
 pub struct Login {
     /// The role that logs in.
     pub role: &'static str,
-    /// The group role with the rights.
-    pub group: &'static str,
+    /// The group roles with the rights.
+    pub groups: &'static [&'static str],
     /// Whether it reads the log.
     pub replication: bool,
 }
 
 /// The set-up's: no group, every right.
-pub const SUPERUSER: Login = Login { role: super::SUPERUSER, group: super::SUPERUSER, replication: true };
+pub const SUPERUSER: Login = Login { role: super::SUPERUSER, groups: &[super::SUPERUSER], replication: true };
 /// payments-api's.
-pub const PAYMENTS_API: Login = Login { role: "payments_api", group: "everhook_payments", replication: false };
+pub const PAYMENTS_API: Login = Login { role: "payments_api", groups: &["everhook_payments"], replication: false };
 /// data-service's.
-pub const DATA_SERVICE: Login = Login { role: "data_service", group: "everhook_data", replication: false };
+pub const DATA_SERVICE: Login = Login { role: "data_service", groups: &["everhook_data"], replication: false };
 /// The portal's.
-pub const PORTAL: Login = Login { role: "portal", group: "everhook_portal", replication: false };
+pub const PORTAL: Login = Login { role: "portal", groups: &["everhook_portal"], replication: false };
 /// cdc-relay's.
-pub const CDC_RELAY: Login = Login { role: "cdc_relay", group: "everhook_relay", replication: true };
+pub const CDC_RELAY: Login = Login { role: "cdc_relay", groups: &["everhook_relay"], replication: true };
 
-const LOGINS: [Login; 4] = [PAYMENTS_API, DATA_SERVICE, PORTAL, CDC_RELAY];
+/// The old way's: it is its own portal, and reads what it signs with.
+pub const BASELINE: Login =
+    Login { role: "baseline", groups: &["everhook_payments", "everhook_portal", "everhook_data"], replication: false };
+
+/// Those of the services that a stack starts.
+pub const LOGINS: [Login; 4] = [PAYMENTS_API, DATA_SERVICE, PORTAL, CDC_RELAY];
 
 impl Login {
     /// The name of its password among the secrets.
@@ -39,36 +43,36 @@ impl Login {
     }
 }
 
-/// Makes the services' database, if it is missing.
+/// Makes a database, if it is missing.
 ///
 /// # Errors
 /// If a statement fails.
-pub async fn create_database(superuser: &PgConnectOptions) -> anyhow::Result<()> {
+pub async fn create_database(superuser: &PgConnectOptions, database: &str) -> anyhow::Result<()> {
     let mut connection = connect(superuser).await?;
-    let there = sqlx::query("select from pg_database where datname = $1").bind(DATABASE);
+    let there = sqlx::query("select from pg_database where datname = $1").bind(database);
     if there.fetch_optional(&mut connection).await.context("can't list the databases")?.is_none() {
-        execute(&mut connection, format!("create database {DATABASE}")).await?;
+        execute(&mut connection, format!("create database {database}")).await?;
     }
     connection.close().await.context("can't disconnect from PostgreSQL")
 }
 
-/// Makes the login roles with the passwords of this stack. The group roles must be there: migrate first.
+/// Makes login roles with the passwords of this stack. The group roles must be there: migrate first.
 ///
 /// # Errors
 /// If a statement fails.
-pub async fn create_logins(superuser: &PgConnectOptions, secrets: &Secrets) -> anyhow::Result<()> {
+pub async fn create_logins(superuser: &PgConnectOptions, secrets: &Secrets, logins: &[Login]) -> anyhow::Result<()> {
     let mut connection = connect(superuser).await?;
-    for login in LOGINS {
-        let Login { role, group, replication } = login;
+    for login in logins {
+        let Login { role, groups, replication } = login;
         let there = sqlx::query("select from pg_roles where rolname = $1").bind(role);
         if there.fetch_optional(&mut connection).await.context("can't list the roles")?.is_none() {
             execute(&mut connection, format!("create role {role}")).await?;
         }
-        let replication = if replication { "replication" } else { "noreplication" };
+        let replication = if *replication { "replication" } else { "noreplication" };
         // A password of ours is URL-safe base64: it holds nothing that would have to be quoted.
         let password = secrets.text(&login.secret())?;
         execute(&mut connection, format!("alter role {role} login {replication} password '{password}'")).await?;
-        execute(&mut connection, format!("grant {group} to {role}")).await?;
+        execute(&mut connection, format!("grant {} to {role}", groups.join(", "))).await?;
     }
     connection.close().await.context("can't disconnect from PostgreSQL")
 }

@@ -16,26 +16,26 @@ use super::pipeline::TURN;
 const STACK: &str = env!("CARGO_BIN_EXE_stack");
 
 /// A folder for temporary files of its own, in which everything that stays behind is seen.
-struct Temporary {
+pub(super) struct Temporary {
     folder: PathBuf,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Temporary {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let turn = TURN.blocking_lock();
         let folder = std::env::temp_dir().join(format!("everhook-{name}-{}", std::process::id()));
         std::fs::create_dir(&folder).unwrap();
         Self { folder, _turn: turn }
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(STACK);
         command.args(arguments).env("TMPDIR", &self.folder);
         command
     }
 
-    fn left_behind(&self) -> Vec<PathBuf> {
+    pub(super) fn left_behind(&self) -> Vec<PathBuf> {
         std::fs::read_dir(&self.folder).unwrap().map(|entry| entry.unwrap().path()).collect()
     }
 }
@@ -47,7 +47,7 @@ impl Drop for Temporary {
 }
 
 /// The one JSON object on stdout of a command that succeeds.
-fn json(command: &mut Command) -> Value {
+pub(super) fn json(command: &mut Command) -> Value {
     let output = command.output().unwrap();
     let words = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {words}", output.status);

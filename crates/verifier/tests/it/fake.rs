@@ -267,7 +267,7 @@ async fn rejections() -> Json<Value> {
 
 async fn stats(State(fake): State<Shared>) -> Json<Value> {
     let fake = fake.lock().unwrap();
-    let line = |list: &Vec<Value>| json!({"requests": list.len()});
+    let line = |list: &Vec<Value>| json!({"requests": list.len(), "accepted_unique": list.len()});
     let accounts: BTreeMap<_, _> = fake.arrivals.iter().map(|(id, list)| (id.clone(), line(list))).collect();
     Json(json!({"totals": {}, "accounts": accounts}))
 }

@@ -3,20 +3,25 @@
 use std::fmt;
 
 /// A table; the first column is text, the others are numbers.
-pub(super) struct Table {
+#[derive(Debug)]
+pub struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub(super) fn new(header: &[&str]) -> Self {
+    /// A table without rows.
+    #[must_use]
+    pub fn new(header: &[&str]) -> Self {
         Self { rows: vec![header.iter().map(|&cell| cell.to_owned()).collect()] }
     }
 
-    pub(super) fn row<const CELLS: usize>(&mut self, cells: [String; CELLS]) {
+    /// One more row.
+    pub fn row<const CELLS: usize>(&mut self, cells: [String; CELLS]) {
         self.rows.push(cells.into());
     }
 
-    pub(super) fn push(&mut self, cells: Vec<String>) {
+    /// One more row, of as many cells as there are.
+    pub fn push(&mut self, cells: Vec<String>) {
         self.rows.push(cells);
     }
 

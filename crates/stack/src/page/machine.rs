@@ -1,12 +1,13 @@
 //! What was measured, and on what: without it no figure means anything.
 
+use std::fmt;
 use std::path::Path;
 use std::process::Command;
 
 use serde::Serialize;
 
-use super::procfs::kib;
 use crate::components::Components;
+use crate::procfs::kib;
 
 /// The machine, the versions, the moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -45,6 +46,25 @@ impl Setting {
             debug_build: cfg!(debug_assertions),
             versions: versions(components),
         }
+    }
+
+    /// The head of a page: what it is, when and by which command it was measured, and on what.
+    ///
+    /// # Errors
+    /// If the formatter can't be written to.
+    pub fn head(&self, f: &mut fmt::Formatter<'_>, title: &str, command: &str) -> fmt::Result {
+        let Self { began_at, cores, cpu, memory_mib, kernel, commit, versions, debug_build } = self;
+        let commit = commit.as_deref().unwrap_or("unknown");
+        let date = began_at.split('T').next().unwrap_or_default();
+        let memory_gib = f64::from(u32::try_from(*memory_mib).unwrap_or(0)) / 1024.0;
+        writeln!(f, "# {title}\n")?;
+        writeln!(f, "Measured on {date} by `{command}`, which wrote this page; commit {commit}.")?;
+        writeln!(f, "{cores} cores ({cpu}), {memory_gib:.0} GiB, {kernel}.")?;
+        writeln!(f, "{}.\n", versions.join("; "))?;
+        if *debug_build {
+            writeln!(f, "**Built without optimisation: these figures say nothing of speed.**\n")?;
+        }
+        Ok(())
     }
 }
 

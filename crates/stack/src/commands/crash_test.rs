@@ -1,0 +1,117 @@
+//! `stack crash-test`: the old way beside the new one, each killed in the middle, and the account of both.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use chassis::Lifecycle;
+use chassis::flags::duration;
+
+use super::Setting;
+use super::beside::{Beside, Everything};
+use super::demo::from_one;
+use crate::crash::{self, Options, full_load};
+use crate::page::machine;
+use crate::progress::Progress;
+use crate::services;
+
+/// Kills the old way and the new one with -9 in the middle of the same load, and gives the account of both.
+///
+/// OLD commits, then sends from memory (baseline); NEW is the pipeline. In each round both get the same payments at the
+/// same pace, for merchants with the same moods; the process that delivers is killed as soon as half of the payments are
+/// acknowledged, and started again. Exit code 0 only if NEW lost nothing in any round; what OLD loses is told as it comes.
+#[derive(Debug, clap::Args)]
+pub struct CrashTest {
+    /// Payments on each side of a round.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(10..=100_000))]
+    payments: u64,
+    /// How many rounds, each with merchants of its own; 0 leaves them out.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    rounds: u32,
+    /// Payments a second.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rate: u32,
+    /// How long to wait for what has not arrived once everything is acknowledged.
+    #[arg(long, value_parser = duration, default_value = "120s")]
+    deadline: Duration,
+    /// After the rounds, kill both sides once at full load, too.
+    #[arg(long)]
+    full_load: bool,
+    /// Payments on each side of that.
+    #[arg(long, requires = "full_load", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    full_load_payments: u64,
+    /// Requests under way at full load.
+    #[arg(long, requires = "full_load", default_value_t = 16, value_parser = from_one)]
+    concurrency: usize,
+    /// At full load, kill as soon as so many webhooks have arrived.
+    #[arg(long, requires = "full_load", default_value_t = 1_500, value_parser = clap::value_parser!(u64).range(1..))]
+    kill_after: u64,
+    /// At full load, start again so long after the kill.
+    #[arg(long, requires = "full_load", value_parser = duration, default_value = "2s")]
+    restart_after: Duration,
+    /// Say what was lost and repeated by id.
+    #[arg(long)]
+    ids: bool,
+    /// Write a page into this file, too.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Print one JSON object, with every id.
+    #[arg(long)]
+    json: bool,
+    /// Keep the logs and the accounts.
+    #[arg(long)]
+    keep: bool,
+}
+
+impl CrashTest {
+    /// Runs it.
+    pub async fn run(self, setting: &Setting, lifecycle: &Lifecycle, progress: &Progress) -> anyhow::Result<ExitCode> {
+        let begun = Instant::now();
+        self.validate()?;
+        services::check_one(&setting.binaries()?, services::BASELINE)?;
+        let beside = Beside { lifecycle, progress, keep_logs: self.keep, name: "crash test" };
+        let Some(everything) = Everything::get(setting, &beside).await? else { return Ok(beside.interrupted()) };
+        let machine = machine::Setting::of(&everything.components);
+        let options = Options {
+            payments: self.payments,
+            rounds: self.rounds,
+            rate: f64::from(self.rate),
+            deadline: self.deadline,
+            full_load: self.full_load.then_some(full_load::Options {
+                payments: self.full_load_payments,
+                concurrency: self.concurrency,
+                kill_after: self.kill_after,
+                restart_after: self.restart_after,
+            }),
+        };
+        let test = beside.run(everything, begun, async |stack, _| {
+            let report = crash::test(stack, machine, options, lifecycle, progress).await?;
+            if let Some(path) = &self.report {
+                std::fs::write(path, report.page(self.ids))
+                    .with_context(|| format!("can't write {}", path.display()))?;
+            }
+            let text = if self.json { report.to_json()? } else { report.words(self.ids) };
+            writeln!(std::io::stdout(), "{}", text.trim_end()).context("can't write to stdout")?;
+            Ok(report.is_well())
+        });
+        test.await
+    }
+
+    /// Checks what clap can't, before minutes have gone by.
+    fn validate(&self) -> anyhow::Result<()> {
+        ensure!(self.rounds > 0 || self.full_load, "--rounds 0 leaves nothing to do: add --full-load, or play a round");
+        ensure!(
+            !self.full_load || self.kill_after < self.full_load_payments,
+            "--kill-after {} must be less than --full-load-payments {}: the kill is in the middle",
+            self.kill_after,
+            self.full_load_payments
+        );
+        let folder = self.report.as_deref().and_then(Path::parent).filter(|folder| *folder != Path::new(""));
+        if let Some(folder) = folder {
+            ensure!(folder.is_dir(), "there is no folder {} for the page: make it, or name another", folder.display());
+        }
+        Ok(())
+    }
+}
