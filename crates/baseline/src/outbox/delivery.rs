@@ -52,7 +52,8 @@ impl Outbox {
                     self.0.lifecycle.sleep(wait).await;
                     endpoint = self.as_it_is_now(endpoint).await;
                 }
-                Next::Attempt { .. } => {}
+                // There is no gate here.
+                Next::Stay(_) | Next::Attempt { .. } => {}
             }
         }
     }
