@@ -51,6 +51,33 @@ pub struct Hop {
     pub routed_at: Option<Timestamp>,
 }
 
+/// A record that names no event that the ledger knows.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ParkedRecord {
+    /// `unreadable`, `unknown_event` or `before_horizon`.
+    pub reason: String,
+    /// Null if it came through Restate's ingress.
+    pub topic: Option<String>,
+    /// Null if it came through Restate's ingress.
+    pub partition: Option<i32>,
+    /// Null if it came through Restate's ingress.
+    pub offset: Option<i64>,
+    /// The first bytes of it, or all.
+    pub value_base64: String,
+    /// The event that it names.
+    pub event_id: Option<EventId>,
+    /// When.
+    pub parked_at: Timestamp,
+    /// When its event was routed after all.
+    pub resolved_at: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+struct ParkedPage {
+    items: Vec<ParkedRecord>,
+    next_cursor: Option<String>,
+}
+
 #[derive(Deserialize)]
 struct HopsPage {
     items: Vec<Hop>,
@@ -101,6 +128,23 @@ impl Portal {
         let mut cursor = String::new();
         loop {
             let page: HopsPage = self.door.get(&format!("hops?from={from}&to={to}&limit=1000{cursor}"), within).await?;
+            all.extend(page.items);
+            match page.next_cursor {
+                None => return Ok(all),
+                Some(next) => cursor = format!("&cursor={next}"),
+            }
+        }
+    }
+
+    /// All parked records, newest first.
+    ///
+    /// # Errors
+    /// If there is no answer in time, or a refusal.
+    pub async fn parked_records(&self, within: Duration) -> anyhow::Result<Vec<ParkedRecord>> {
+        let mut all = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page: ParkedPage = self.door.get(&format!("parked-records?limit=250{cursor}"), within).await?;
             all.extend(page.items);
             match page.next_cursor {
                 None => return Ok(all),
