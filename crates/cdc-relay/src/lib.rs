@@ -10,6 +10,7 @@ pub mod envelope;
 pub mod flags;
 pub mod heartbeat;
 pub mod kafka;
+pub mod offsets;
 pub mod percentiles;
 pub mod pgoutput;
 pub mod postgres;

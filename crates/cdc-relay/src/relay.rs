@@ -10,6 +10,7 @@ use chassis::error_chain::Chain;
 use crate::capture::Capture;
 use crate::heartbeat::Heartbeats;
 use crate::kafka::{self, Connection, Settings, Topic};
+use crate::offsets::Offsets;
 use crate::postgres::Target;
 use crate::postgres::prepare::{self, Prepared, Wanted, prepare};
 use crate::postgres::stream::Stream;
@@ -75,6 +76,8 @@ struct Memory {
     give_up: Option<String>,
     limit: usize,
     heartbeat_patience: Duration,
+    /// Where Kafka has put our records.
+    offsets: Offsets,
 }
 
 /// Says what is wrong when it is new, and now and then while it lasts: an outage of hours is not thousands of lines.
@@ -107,6 +110,7 @@ impl Relay {
             give_up: None,
             limit: self.limit,
             heartbeat_patience: self.patience.heartbeat,
+            offsets: Offsets::default(),
         };
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         let mut complaint = Complaint::default();
@@ -157,6 +161,7 @@ impl Relay {
             report: &self.report,
             heartbeats: &self.heartbeats,
             patience: Patience { heartbeat: memory.heartbeat_patience, ..self.patience },
+            offsets: &mut memory.offsets,
         };
         Ok(session.run(lifecycle).await?)
     }

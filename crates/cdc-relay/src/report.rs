@@ -40,6 +40,7 @@ struct Meters {
     slot_lag_bytes: Gauge,
     slot_retained_bytes: Gauge,
     slot_recreated: Counter,
+    lost: Counter,
     oversized: Counter,
     truncates: Counter,
     reconnects_postgres: Counter,
@@ -91,6 +92,7 @@ impl Meters {
         describe_gauge!("cdc_slot_lag_bytes", "log that the slot has not confirmed");
         describe_gauge!("cdc_slot_retained_bytes", "log that PostgreSQL keeps for the slot");
         describe_counter!("cdc_slot_recreated_total", "lost slots made anew: changes in between are not in Kafka");
+        describe_counter!("cdc_lost_records_total", "offsets that Kafka had acknowledged and gave once more");
         describe_counter!("cdc_oversized_records_total", "records that lost columns because Kafka would refuse them");
         describe_counter!("cdc_truncates_total", "truncates in the stream, which no message can say");
         describe_counter!("cdc_reconnects_total", "connections lost, by side");
@@ -105,6 +107,7 @@ impl Meters {
             slot_lag_bytes: gauge!("cdc_slot_lag_bytes"),
             slot_retained_bytes: gauge!("cdc_slot_retained_bytes"),
             slot_recreated: counter!("cdc_slot_recreated_total"),
+            lost: counter!("cdc_lost_records_total"),
             oversized: counter!("cdc_oversized_records_total"),
             truncates: counter!("cdc_truncates_total"),
             reconnects_postgres: counter!("cdc_reconnects_total", "side" => "postgres"),
@@ -119,7 +122,8 @@ impl Report {
     pub fn new() -> Arc<Self> {
         let report = Self { meters: Meters::new(), state: Mutex::default() };
         // A counter that was never touched would be missing from the first scrape, and its first step from every rate.
-        for counter in [&report.meters.slot_recreated, &report.meters.oversized, &report.meters.truncates] {
+        let Meters { slot_recreated, lost, oversized, truncates, .. } = &report.meters;
+        for counter in [slot_recreated, lost, oversized, truncates] {
             counter.increment(0);
         }
         for side in [&report.meters.reconnects_postgres, &report.meters.reconnects_kafka] {
@@ -202,6 +206,11 @@ impl Report {
     /// A lost slot was made anew.
     pub fn slot_recreated(&self) {
         self.meters.slot_recreated.increment(1);
+    }
+
+    /// So many records that Kafka had acknowledged are gone.
+    pub fn lost(&self, records: u64) {
+        self.meters.lost.increment(records);
     }
 
     /// A record lost columns because it was too large.

@@ -7,6 +7,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::capture::{self, Capture, Captured};
 use crate::heartbeat::Heartbeats;
+use crate::offsets::{Lost, Offsets};
 use crate::pgoutput::Message;
 use crate::postgres::Target;
 use crate::postgres::prepare::{self, primary_key};
@@ -49,6 +50,8 @@ pub struct Session<'a, S> {
     pub events: &'a mut UnboundedReceiver<Event>,
     /// Makes records.
     pub capture: Capture<'a>,
+    /// Where Kafka has put them, also in earlier sessions.
+    pub offsets: &'a mut Offsets,
     /// Where numbers go.
     pub report: &'a Report,
     /// Where heartbeats go.
@@ -203,11 +206,14 @@ impl<S: Sink> Session<'_, S> {
         Ok(())
     }
 
-    fn take_events(&self, flow: &mut Flow, events: &mut Vec<Event>) -> Result<(), Error> {
+    fn take_events(&mut self, flow: &mut Flow, events: &mut Vec<Event>) -> Result<(), Error> {
         let now = Instant::now();
         for event in events.drain(..) {
             match event {
-                Event::Stored(ticket) => {
+                Event::Stored { ticket, place } => {
+                    if let Some(lost) = self.offsets.take(place) {
+                        self.tell_lost(lost);
+                    }
                     flow.outstanding = flow.outstanding.saturating_sub(1);
                     flow.outstanding_bytes = flow.outstanding_bytes.saturating_sub(ticket.size);
                     flow.progress.acknowledge(ticket.transaction);
@@ -221,6 +227,19 @@ impl<S: Sink> Session<'_, S> {
         self.report.outstanding(flow.outstanding);
         self.acknowledge(flow);
         Ok(())
+    }
+
+    /// PostgreSQL was told that these are safe, so nobody will send them again but the reconciler.
+    fn tell_lost(&self, lost: Lost) {
+        let Lost { partition, from, to } = lost;
+        self.report.lost(to.abs_diff(from));
+        tracing::error!(
+            partition,
+            from,
+            to,
+            "Kafka has lost records that it had acknowledged: it gives the offsets from `from` to before `to` once more; \
+             the reconciler finds in the table what nobody had read of them, if it is running"
+        );
     }
 
     fn acknowledge(&self, flow: &Flow) {
@@ -257,7 +276,7 @@ impl<S: Sink> Session<'_, S> {
     }
 
     /// Reads no more, waits for what is at Kafka, and tells the server how far it may forget.
-    async fn drain(self, mut flow: Flow) -> Result<(), Error> {
+    async fn drain(mut self, mut flow: Flow) -> Result<(), Error> {
         let deadline = tokio::time::Instant::now() + self.patience.drain;
         let mut events = Vec::new();
         while flow.outstanding > 0 {

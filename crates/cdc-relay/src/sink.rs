@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::offsets::Place;
 use crate::record::Record;
 
 /// Takes records and says later, through a channel of [`Event`]s, what became of them.
@@ -30,7 +31,12 @@ pub struct Ticket {
 #[derive(Debug)]
 pub enum Event {
     /// The record is stored, as durably as the sink is.
-    Stored(Ticket),
+    Stored {
+        /// Whose.
+        ticket: Ticket,
+        /// Where.
+        place: Place,
+    },
     /// The record is not stored and will not be.
     Refused {
         /// Whose.

@@ -1,5 +1,7 @@
 //! The stack: the components and our services as child processes that can be killed, wiped and started again.
 
+mod disasters;
+
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Arc;

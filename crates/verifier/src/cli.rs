@@ -2,6 +2,7 @@
 
 mod audit;
 mod load;
+mod phantoms;
 mod verdict;
 mod why;
 
@@ -26,6 +27,8 @@ pub enum Command {
     Verdict(verdict::Flags),
     /// Print the portal's account of a window, and check its sums.
     Audit(audit::Flags),
+    /// List what Kafka still holds and the database does not know, after a restore: merchants may have been told of it.
+    Phantoms(phantoms::Flags),
     /// Say who owns a payment, event or delivery, and what it waits for.
     Why(why::Flags),
 }
@@ -62,6 +65,7 @@ pub fn run(command: Command) -> anyhow::Result<bool> {
             Command::Load(flags) => load::run(*flags, &Lifecycle::on_signals()?).await?,
             Command::Verdict(flags) => verdict::run(flags).await?,
             Command::Audit(flags) => audit::run(flags).await?,
+            Command::Phantoms(flags) => phantoms::run(flags).await?,
             Command::Why(flags) => why::run(flags).await?,
         };
         anyhow::Ok(())

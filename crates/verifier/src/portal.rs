@@ -52,6 +52,27 @@ pub struct Hop {
     pub routed_at: Option<Timestamp>,
 }
 
+/// A record that names no event that the ledger knows.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ParkedRecord {
+    /// `unreadable`, `unknown_event` or `before_horizon`.
+    pub reason: String,
+    /// Null if it came through Restate's ingress.
+    pub topic: Option<String>,
+    /// Null if it came through Restate's ingress.
+    pub partition: Option<i32>,
+    /// Null if it came through Restate's ingress.
+    pub offset: Option<i64>,
+    /// The first bytes of it, or all.
+    pub value_base64: String,
+    /// The event that it names.
+    pub event_id: Option<EventId>,
+    /// When.
+    pub parked_at: Timestamp,
+    /// When its event was routed after all.
+    pub resolved_at: Option<Timestamp>,
+}
+
 /// A page of a list.
 #[derive(Deserialize)]
 struct Page<T> {
@@ -150,6 +171,14 @@ impl Portal {
                 Some(next) => cursor = format!("&cursor={next}"),
             }
         }
+    }
+
+    /// All parked records, newest first.
+    ///
+    /// # Errors
+    /// If there is no answer in time, or a refusal.
+    pub async fn parked_records(&self, within: Duration) -> anyhow::Result<Vec<ParkedRecord>> {
+        self.pages("parked-records?limit=250", within).await
     }
 
     /// The account of a window, as `T` reads it.

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::account::Intent;
 
-pub use gather::{Options, Seen, Witness};
+pub use gather::{LAST_LOOK, Options, Seen, Witness};
 pub use judge::judge;
 
 /// The one format used everywhere. Each count is the length of its list, but for `acknowledged`, `expected`,

@@ -1,5 +1,5 @@
 //! Whether Restate's subscription goes on: a consumer that hangs (librdkafka issue 3437) says nothing, but its group
-//! commits nothing, either, while the topic grows.
+//! commits nothing, either, while the topic grows. And whether the topic still has what the group has read.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -66,6 +66,14 @@ pub struct Position {
     pub end: i64,
 }
 
+impl Position {
+    /// Whether the topic has lost records that the group has read. Restate takes those that get their offsets for
+    /// repeats, and drops them.
+    pub const fn is_beyond(self) -> bool {
+        self.committed > self.end
+    }
+}
+
 impl Groups {
     /// A client for these brokers, which joins nothing.
     pub fn new(brokers: &str, properties: &[Property], group_id: &str) -> Result<Self, Error> {
@@ -123,6 +131,8 @@ const NEVER_COMMITTED: i64 = 16;
 pub struct Watch {
     patience: Duration,
     partitions: BTreeMap<i32, Seen>,
+    /// What was committed beyond the end of a partition, and told.
+    beyond: BTreeMap<i32, i64>,
 }
 
 #[derive(Debug)]
@@ -134,7 +144,7 @@ struct Seen {
     behind_since: Option<Instant>,
 }
 
-/// A partition grows, and the group does not go on in it.
+/// A partition grows, and the group does not go on in it; or its end is before what the group has read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stall {
     /// Which.
@@ -148,7 +158,7 @@ pub struct Stall {
 impl Watch {
     /// A group may stand still for so long while its topic grows.
     pub const fn new(patience: Duration) -> Self {
-        Self { patience, partitions: BTreeMap::new() }
+        Self { patience, partitions: BTreeMap::new(), beyond: BTreeMap::new() }
     }
 
     /// Forgets everything: while Kafka or Restate are away, nobody can go on.
@@ -156,7 +166,8 @@ impl Watch {
         self.partitions.clear();
     }
 
-    /// Takes note of how far the group is; answers the partition in which it has stood still for too long.
+    /// Takes note of how far the group is; answers the partition in which it has stood still for too long, or whose end
+    /// is before what it has committed: that is told once, since a group may commit nothing more where nothing comes.
     ///
     /// A few records that are there already are not enough: an offset that a group never commits, as that of a
     /// transaction's marker, must not look like a hang for ever.
@@ -165,6 +176,9 @@ impl Watch {
         let mut longest = None;
         for (&partition, &position) in positions {
             let Position { committed, end } = position;
+            if position.is_beyond() && self.beyond.insert(partition, committed) != Some(committed) {
+                return Some(Stall { partition, position, for_so_long: Duration::ZERO });
+            }
             let anew = Seen { committed, end, behind_since: None };
             let seen = self.partitions.entry(partition).or_insert(anew);
             if seen.committed != committed {
@@ -237,6 +251,20 @@ mod tests {
             });
             assert_eq!(stall, expected);
         }
+    }
+
+    #[test]
+    fn a_group_beyond_the_end_is_told_of_at_once_and_once() {
+        let (mut watch, start) = (Watch::new(PATIENCE), Instant::now());
+        let later = |s: u64| start + Duration::from_secs(s);
+        assert_eq!(watch.look(&at(50, 50), start), None);
+        watch.forget();
+        let stall = watch.look(&at(50, 40), later(5)).unwrap();
+        assert!(stall.position.is_beyond());
+        watch.forget();
+        assert_eq!(watch.look(&at(50, 40), later(200)), None, "nothing comes, so nothing is committed");
+        assert_eq!(watch.look(&at(42, 42), later(300)), None);
+        assert_eq!(watch.look(&at(42, 30), later(400)).map(|stall| stall.position.end), Some(30), "and again");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What Restate must know: this deployment, the Kafka cluster, and one subscription to the topic.
 //!
 //! The subscription remembers the topic's id in its `client.id`: Restate drops records whose offsets it has seen,
-//! so a topic that was made anew needs a new subscription. So does one whose consumer hangs: it goes on where its group is.
+//! so a topic that was made anew, or has lost its end, needs a new subscription. So does one whose consumer hangs: it goes
+//! on where its group is.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -160,7 +161,10 @@ impl Registrar {
         let done = ensured.await;
         if let (Err(_), Some(vigil)) = (&done, &self.vigil) {
             // While Kafka or Restate are away, nothing can go on.
-            vigil.seen().watch.forget();
+            let mut seen = vigil.seen();
+            seen.watch.forget();
+            // What comes back may have lost something.
+            seen.next_look = Instant::now();
         }
         done
     }
@@ -229,6 +233,17 @@ impl Registrar {
             }
             self.send(Method::DELETE, &format!("/subscriptions/{}", subscription.id), None).await?;
             match stall {
+                Some((Stall { partition, position, .. }, members)) if of_this_topic && position.is_beyond() => {
+                    tracing::warn!(
+                        subscription.id,
+                        partition,
+                        committed = position.committed,
+                        end = position.end,
+                        members,
+                        "the topic has lost records that the subscription had read; it was deleted, and is made anew: \
+                         Restate would take new records for those"
+                    );
+                }
                 Some((Stall { partition, position, for_so_long }, members)) if of_this_topic => tracing::warn!(
                     subscription.id,
                     partition,

@@ -7,11 +7,12 @@ use std::time::Duration;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext, PurgeConfig};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use super::{Error, Settings};
+use crate::offsets::Place;
 use crate::record::Record;
 use crate::session::MOST_RECORDS;
 use crate::sink::{Event, Refusal, Sink, Ticket};
@@ -115,7 +116,10 @@ impl ProducerContext for Reports {
 
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
         self.say(match result {
-            Ok(_) => Event::Stored(*ticket),
+            Ok(message) => Event::Stored {
+                ticket: *ticket,
+                place: Place { partition: message.partition(), offset: message.offset() },
+            },
             Err((error, _)) => Event::Refused { refusal: refusal(error, *ticket), ticket: *ticket },
         });
     }

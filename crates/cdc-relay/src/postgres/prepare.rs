@@ -26,7 +26,7 @@ pub struct Wanted {
 pub enum Prepared {
     /// It was there.
     Found,
-    /// There was none: the first start.
+    /// There was none, and nothing to be captured: the first start.
     Created,
     /// It was lost, and another one has its name now.
     Recreated,
@@ -161,8 +161,13 @@ async fn ensure_slot(
     let name = &wanted.slot;
     let found =
         slot::look(connection, name).await.map_err(|source| Error::LookUpSlot { slot: name.clone(), source })?;
+    let confirmed = found.as_ref().and_then(|slot| slot.confirmed.clone());
     let lost = match &found {
         None if expected => Some("it does not exist any more".to_owned()),
+        // A base backup holds no slots.
+        None if has_published(connection, wanted).await? => {
+            Some("there was none, although the published tables have been written to".to_owned())
+        }
         None => None,
         Some(slot)
             if slot.plugin.as_deref() != Some("pgoutput") || slot.database.as_deref() != Some(target.database()) =>
@@ -185,9 +190,10 @@ async fn ensure_slot(
             tracing::error!(
                 slot = name,
                 reason,
+                confirmed,
                 start,
-                "the replication slot was lost and has been made anew: changes that were committed before its start \
-                 and not sent are not in Kafka; the reconciler finds them in the table, if it is running"
+                "the replication slot was lost and has been made anew: what was committed before its start and not \
+                 confirmed is not in Kafka; the reconciler finds it in the table, if it is running"
             );
             Ok(Prepared::Recreated)
         }
@@ -196,6 +202,13 @@ async fn ensure_slot(
             Ok(Prepared::Created)
         }
     }
+}
+
+async fn has_published(connection: &mut PgConnection, wanted: &Wanted) -> Result<bool, Error> {
+    let publication = &wanted.publication;
+    slot::has_published(connection, publication)
+        .await
+        .map_err(|source| Error::LookUpPublication { publication: publication.clone(), source })
 }
 
 /// The names of a table's primary key columns, for a table whose replica identity is not its primary key.

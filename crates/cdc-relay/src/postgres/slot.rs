@@ -15,6 +15,8 @@ pub struct Slot {
     pub wal_status: Option<String>,
     /// From PostgreSQL 17 on.
     pub invalidation_reason: Option<String>,
+    /// Everything before it was confirmed, as `X/Y`.
+    pub confirmed: Option<String>,
     /// Log that is not confirmed, in bytes.
     pub lag_bytes: Option<i64>,
     /// Log that is kept for the slot, in bytes.
@@ -49,6 +51,7 @@ pub async fn look(connection: &mut PgConnection, name: &str) -> Result<Option<Sl
     sqlx::query_as(
         "select plugin::text, database::text, active_pid, wal_status,
                 to_jsonb(s) ->> 'invalidation_reason' as invalidation_reason,
+                confirmed_flush_lsn::text as confirmed,
                 pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint as lag_bytes,
                 pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint as retained_bytes
          from pg_replication_slots s
@@ -56,6 +59,23 @@ pub async fn look(connection: &mut PgConnection, name: &str) -> Result<Option<Sl
     )
     .bind(name)
     .fetch_optional(connection)
+    .await
+}
+
+/// Whether a table of the publication has ever been written to.
+///
+/// # Errors
+/// If the query fails.
+pub async fn has_published(connection: &mut PgConnection, publication: &str) -> Result<bool, sqlx::Error> {
+    // The sizes need no right on the tables.
+    sqlx::query_scalar(
+        "select exists (
+             select from pg_publication_tables p
+             cross join pg_partition_tree(format('%I.%I', p.schemaname, p.tablename)::regclass) t
+             where p.pubname = $1 and t.isleaf and pg_relation_size(t.relid) > 0)",
+    )
+    .bind(publication)
+    .fetch_one(connection)
     .await
 }
 
@@ -91,6 +111,7 @@ mod tests {
             active_pid: None,
             wal_status: Some(wal_status.to_owned()),
             invalidation_reason: invalidation_reason.map(str::to_owned),
+            confirmed: None,
             lag_bytes: None,
             retained_bytes: None,
         }

@@ -136,3 +136,18 @@ async fn a_publication_that_is_replaced_while_the_relay_runs_loses_nothing() {
     })
     .await;
 }
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL and Kafka: scripts/run-tests.sh e2e"]
+async fn a_relay_that_finds_no_slot_and_rows_from_before_says_so() {
+    in_lab(async |lab| {
+        lab.execute(&insert(1)).await;
+        let url = lab.relay(&[]);
+        lab.logged("although the published tables have been written to").await;
+        relaying(&url).await;
+        assert_eq!(metric(&url, "cdc_slot_recreated_total").await, Ok(1.0));
+        lab.execute(&insert(2)).await;
+        lab.until_keys(1).await;
+    })
+    .await;
+}

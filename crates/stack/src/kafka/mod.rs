@@ -2,6 +2,7 @@
 
 mod configuration;
 pub mod probe;
+pub mod tail;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
 //! Runs PostgreSQL: TCP on the loopback only, passwords, logical replication, every commit on disk.
 
+pub mod backup;
 pub mod roles;
 
 use std::ffi::OsString;

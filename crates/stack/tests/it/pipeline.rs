@@ -3,6 +3,7 @@
 mod bad_records;
 mod consumer_killed;
 mod darkness;
+mod disasters;
 mod in_order;
 mod latest_only;
 mod rate_limit;

@@ -21,7 +21,7 @@ use crate::simulator::{Arrival, Rejections, Simulator};
 const AT_A_TIME: usize = 8;
 const PAGE: usize = 1_000;
 /// For one request of the last look, which comes after the wait.
-const LAST_LOOK: Duration = Duration::from_secs(30);
+pub const LAST_LOOK: Duration = Duration::from_secs(30);
 
 /// How long to wait, and for what.
 #[derive(Debug, Clone, Copy)]

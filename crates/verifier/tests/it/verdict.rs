@@ -135,3 +135,33 @@ async fn a_door_that_does_not_answer_is_asked_until_the_deadline_and_said_with_t
     assert!(error.to_lowercase().contains("connection refused"), "{error}");
     assert!(!error.contains("(tries: 1)"), "{error}");
 }
+
+#[tokio::test]
+async fn after_a_restore_what_is_undone_is_no_loss_and_a_phantom_where_it_has_arrived() {
+    let faults = Faults { not_delivered: Some("-7"), ..Faults::default() };
+    let (lab, folder) = (Lab::start(faults).await, Folder::new("restored"));
+    let account = load(options(&lab, &folder)).await;
+    let payment_of =
+        |end: &str| account.acknowledged.iter().find(|ack| ack.reference.ends_with(end)).unwrap().payment_id;
+    let (gone, back, silent) = (payment_of("-1"), payment_of("-2"), payment_of("-7"));
+    {
+        // Two payments were made after the backup, and one has been changed since.
+        let mut fake = lab.fake.lock().unwrap();
+        fake.payments.retain(|id, _| ![gone, silent].map(|id| id.to_string()).contains(id));
+        fake.payments.get_mut(&back.to_string()).unwrap()["version"] = json!(1);
+    }
+    let witness = Witness::of(&account).unwrap();
+    let (restored, _) = witness.verdict_after_restore(&account, QUICK, &ProgressBar::hidden()).await.unwrap();
+    let mut undone: Vec<_> = restored.undone.iter().map(|undone| (undone.payment_id, undone.version)).collect();
+    undone.sort_unstable();
+    let mut expected: Vec<_> =
+        [(gone, 1), (gone, 2), (gone, 3), (back, 2), (back, 3), (silent, 1), (silent, 2), (silent, 3)].into();
+    expected.sort_unstable();
+    assert_eq!(undone, expected);
+    // Both endpoints of a merchant were told of what has arrived.
+    let verdict = &restored.verdict;
+    assert_eq!((verdict.lost, verdict.phantom, verdict.acknowledged), (0, 10, 52), "{restored}");
+    let words = restored.to_string();
+    assert!(words.starts_with("undone                 8   promised, and no longer committed\n  pay_"), "{words}");
+    assert_eq!(serde_json::to_value(&restored).unwrap()["undone"].as_array().unwrap().len(), 8);
+}

@@ -6,7 +6,7 @@ use super::*;
 
 impl Lab {
     /// What Restate's admin API answers.
-    async fn restate(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+    pub(super) async fn restate(&self, method: Method, path: &str, body: Option<Value>) -> Value {
         let client = chassis::client::build(chassis::client::Limits::default()).unwrap();
         let request = client.request(method.clone(), self.url(Door::RestateAdmin).join(path).unwrap());
         let response = body.iter().fold(request, reqwest::RequestBuilder::json).send().await.unwrap();
@@ -16,7 +16,7 @@ impl Lab {
         serde_json::from_str(&text).unwrap_or(Value::Null)
     }
 
-    async fn subscriptions(&self) -> Vec<String> {
+    pub(super) async fn subscriptions(&self) -> Vec<String> {
         let known = self.restate(Method::GET, "/subscriptions", None).await;
         let ids = known["subscriptions"].as_array().unwrap().iter();
         ids.map(|subscription| subscription["id"].as_str().unwrap().to_owned()).collect()

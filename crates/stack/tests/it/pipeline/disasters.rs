@@ -1,0 +1,133 @@
+//! Disasters under load. Each test does what docs/operations.md says, and nothing else; the witness judges by id.
+
+mod everything_off;
+mod kafka_tail_lost;
+mod kafka_wiped;
+mod restate_wiped;
+mod restored;
+mod slot_lost;
+mod subscription_deleted;
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::*;
+
+/// The sweep's patience in seconds instead of minutes.
+const SOON: [(&str, &str); 4] = [
+    ("EVERHOOK_UNROUTED_AFTER", "20s"),
+    ("EVERHOOK_OVERTAKEN_AFTER", "5s"),
+    ("EVERHOOK_OVERDUE_AFTER", "5s"),
+    ("EVERHOOK_RECONCILE_EVERY", "1s"),
+];
+/// The sweep stays away: what arrives has come through CDC.
+const NO_SWEEP: [(&str, &str); 4] = [
+    ("EVERHOOK_UNROUTED_AFTER", "1h"),
+    ("EVERHOOK_OVERTAKEN_AFTER", "1h"),
+    ("EVERHOOK_OVERDUE_AFTER", "1h"),
+    ("EVERHOOK_RECONCILE_EVERY", "1s"),
+];
+const TOPIC: &str = "webhook-events";
+/// Far more than anything takes, also where others keep the machine busy.
+const LONG: Duration = Duration::from_secs(300);
+
+const COMMITTED: &str = "select count(*) from domain_events";
+const BY_CDC: &str = "select count(*) from routed_events where from_cdc";
+const BY_THE_SWEEP: &str = "select count(*) from routed_events where not from_cdc";
+
+impl Lab {
+    /// Waits until a count has grown by so much; answers what it is then.
+    async fn grows(&self, count: &'static str, by: i64) -> i64 {
+        let before = self.count(count).await;
+        until(&format!("{count} to grow by {by}"), LONG, || async {
+            let now = self.count(count).await;
+            (now >= before + by, (before, now))
+        })
+        .await;
+        self.count(count).await
+    }
+
+    /// The newest event.
+    async fn newest_event(&self) -> String {
+        let newest = "select coalesce(max(event_id), 'evt_') from domain_events";
+        sqlx::query_scalar(newest).fetch_one(&mut self.database().await).await.unwrap()
+    }
+
+    /// Events above one and up to another, and how many of them CDC did not bring.
+    async fn between(&self, above: &str, up_to: &str) -> (i64, i64) {
+        let query = "select count(*), count(*) filter (where not from_cdc)
+            from domain_events left join routed_events using (event_id) where event_id > $1 and event_id <= $2";
+        sqlx::query_as(query).bind(above).bind(up_to).fetch_one(&mut self.database().await).await.unwrap()
+    }
+
+    /// A load that goes on until it is stopped, whatever is away for how long: payments with one change each.
+    async fn load(&self) -> Ready {
+        let pace = Pace::Open { rate: 30.0, most: 100 };
+        set_up(Options { answer_within: LONG, ..self.options(Until::Stopped, pace, 1) }).await.unwrap()
+    }
+
+    /// So many payments with one change each, made beside nothing else.
+    async fn pay(&self, payments: u64) -> Summary {
+        let ready = self.set_up(Until::Payments(payments), Pace::Closed { concurrency: 8 }, 1).await;
+        drive(&ready, &Lifecycle::default()).await
+    }
+
+    /// Waits until Kafka has acknowledged everything that is committed.
+    async fn all_in_kafka(&self) {
+        let end: String = sqlx::query_scalar("select pg_current_wal_lsn()::text")
+            .fetch_one(&mut self.database().await)
+            .await
+            .unwrap();
+        until("everything to be in Kafka", LONG, || async {
+            let confirmed =
+                "select confirmed_flush_lsn >= $1::pg_lsn, confirmed_flush_lsn::text from pg_replication_slots";
+            let (holds, confirmed): (bool, String) =
+                sqlx::query_as(confirmed).bind(&end).fetch_one(&mut self.database().await).await.unwrap();
+            (holds, (confirmed, end.clone()))
+        })
+        .await;
+    }
+
+    /// Waits until Restate has taken all records, and has committed that.
+    async fn all_taken_from_kafka(&self) {
+        until("Restate to have taken everything from Kafka", LONG, || async {
+            let positions = self.positions().await;
+            (positions.iter().all(|(end, committed)| end == committed), positions)
+        })
+        .await;
+    }
+
+    /// The end of each partition of the topic, and how far the subscription's group has committed.
+    async fn positions(&self) -> Vec<(i64, i64)> {
+        let brokers = format!("127.0.0.1:{}", self.stack.ports().of(Door::Kafka));
+        let timeout = Duration::from_secs(10);
+        tokio::task::spawn_blocking(move || {
+            let consumer: BaseConsumer = ClientConfig::new()
+                .set("bootstrap.servers", &brokers)
+                .set("group.id", "everhook")
+                .set("enable.auto.commit", "false")
+                .create()
+                .unwrap();
+            let mut asked = TopicPartitionList::new();
+            asked.add_partition_range(TOPIC, 0, 1);
+            let committed = consumer.committed_offsets(asked, timeout).unwrap();
+            let position = |partition| {
+                let (_, end) = consumer.fetch_watermarks(TOPIC, partition, timeout).unwrap();
+                match committed.find_partition(TOPIC, partition).unwrap().offset() {
+                    Offset::Offset(offset) => (end, offset),
+                    _ => (end, 0),
+                }
+            };
+            vec![position(0), position(1)]
+        })
+        .await
+        .unwrap()
+    }
+
+    /// Whether a log of ours says these words; the first such line.
+    fn told(&self, service: &str, words: &str) -> Option<String> {
+        let log = std::fs::read_to_string(self.stack.folder().log(service)).unwrap();
+        log.lines().find(|line| line.contains(words)).map(ToOwned::to_owned)
+    }
+}
