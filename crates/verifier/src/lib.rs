@@ -13,7 +13,7 @@ pub mod simulator;
 pub mod verdict;
 pub mod why;
 
-use domain::time::Timestamp;
+pub use domain::time::Timestamp;
 use time::OffsetDateTime;
 
 /// The witness's clock.

@@ -18,6 +18,7 @@ pub use set_up::{Ready, set_up};
 pub use shape::Shape;
 
 use crate::latency::Spread;
+pub use domain::ledger::Order;
 
 /// What a load is told.
 #[derive(Debug, Clone)]

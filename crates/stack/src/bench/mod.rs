@@ -8,7 +8,7 @@ mod phase;
 mod procfs;
 pub mod profile;
 mod report;
-mod table;
+pub(crate) mod table;
 pub mod usage;
 
 use std::time::Duration;

@@ -3,20 +3,20 @@
 use std::fmt;
 
 /// A table; the first column is text, the others are numbers.
-pub(super) struct Table {
+pub(crate) struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub(super) fn new(header: &[&str]) -> Self {
+    pub(crate) fn new(header: &[&str]) -> Self {
         Self { rows: vec![header.iter().map(|&cell| cell.to_owned()).collect()] }
     }
 
-    pub(super) fn row<const CELLS: usize>(&mut self, cells: [String; CELLS]) {
+    pub(crate) fn row<const CELLS: usize>(&mut self, cells: [String; CELLS]) {
         self.rows.push(cells.into());
     }
 
-    pub(super) fn push(&mut self, cells: Vec<String>) {
+    pub(crate) fn push(&mut self, cells: Vec<String>) {
         self.rows.push(cells);
     }
 

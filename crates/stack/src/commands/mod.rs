@@ -2,6 +2,7 @@
 
 mod bench;
 mod beside;
+mod chaos;
 mod demo;
 mod down;
 mod exec;
@@ -33,6 +34,7 @@ enum Command {
     Up(up::Up),
     Demo(demo::Demo),
     Bench(bench::Bench),
+    Chaos(chaos::Chaos),
     /// Stops a stack, and ends what a launcher that was killed has left behind.
     Down(down::Down),
     /// Starts the components on free ports, runs a command beside them, and stops them.
@@ -65,6 +67,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Up(up) => up.run(&setting, &lifecycle, &progress).await,
         Command::Demo(demo) => demo.run(&setting, &lifecycle, &progress).await,
         Command::Bench(bench) => bench.run(&setting, &lifecycle, &progress).await,
+        Command::Chaos(chaos) => chaos.run(&setting, &lifecycle, &progress).await,
         Command::Down(down) => down.run().await,
         Command::Exec(exec) => exec.run(&setting, &lifecycle, &progress).await,
     };
