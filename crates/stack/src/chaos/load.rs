@@ -16,7 +16,7 @@ use crate::routes::Link;
 /// Merchants.
 const MERCHANTS: usize = 5;
 /// What each of them has: each event of a payment goes to all of these.
-const ORDERS: [Order; 4] = [Order::Any, Order::PerObject, Order::LatestOnly, Order::Any];
+const ORDERS: [Order; 3] = [Order::Any, Order::PerObject, Order::LatestOnly];
 /// Status changes of each payment.
 const CHANGES: usize = 5;
 /// Never more requests under way.

@@ -30,7 +30,7 @@ pub struct Chaos {
     /// How long the load goes on.
     #[arg(long, default_value_t = 5.0, value_parser = minutes, conflicts_with = "plan")]
     minutes: f64,
-    /// Requests a second; each is one event for the four endpoints of its merchant.
+    /// Requests a second; each is one event for the three endpoints of its merchant.
     #[arg(long, default_value_t = 20.0, value_parser = rate, conflicts_with = "plan")]
     rate: f64,
     /// Play this plan: what was printed, or a report in JSON.
