@@ -56,8 +56,9 @@ async fn in_time<T>(work: impl Future<Output = Result<T, store::Error>>) -> Resu
 }
 
 /// Those in line need a transaction each. What of them is done after so long is answered, and the rest comes again:
-/// on a slow machine a full batch would otherwise be given up as a whole, each time anew.
-const PARTS_PATIENCE: Duration = Duration::from_secs(5);
+/// on a slow machine a full batch would otherwise be given up as a whole, each time anew. A batch may have such parts
+/// twice, so it is less than half of [`BATCH_PATIENCE`].
+const PARTS_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Works on the parts of a batch side by side; a part that was not done in time has no answer.
 async fn in_part<T>(parts: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<Option<T>> {
