@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs the tests: unit (no component needed), e2e (the real PostgreSQL, Kafka and Restate), or all of these; or crash: ten
-# rounds in which the old way and the new one are killed. What follows that word goes to stack crash-test.
+# Runs the tests: unit (no component needed), e2e (the real PostgreSQL, Kafka and Restate), or all of these; crash: ten
+# rounds in which the old way and the new one are killed (what follows that word goes to stack crash-test); or chaos: five
+# minutes of a fixed seed in which everything is killed, frozen and cut (what follows goes to stack chaos).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/tools.sh
@@ -8,11 +9,11 @@ cd "$(dirname "$0")/.."
 
 what=${1:-all}
 case $what in
-    unit | e2e | all | crash) ;;
-    *) echo "usage: scripts/run-tests.sh [unit|e2e|all|crash [FLAGS OF stack crash-test]]" >&2 && exit 2 ;;
+    unit | e2e | all | crash | chaos) ;;
+    *) echo "usage: scripts/run-tests.sh [unit|e2e|all|crash [FLAGS OF stack crash-test]|chaos [FLAGS OF stack chaos]]" >&2 && exit 2 ;;
 esac
 # The tests verify signatures with libraries from npm and PyPI, too.
-if [ "$what" = unit ] || [ "$what" = crash ]; then
+if [ "$what" = unit ] || [ "$what" = crash ] || [ "$what" = chaos ]; then
     require_tools
 else
     require_tools node=nodejs npm=npm python3=python3 pip3=python3-pip
@@ -21,6 +22,9 @@ announce_build debug 6
 # The checked SQL is compiled against the committed data; its freshness is a test of its own.
 export SQLX_OFFLINE=true
 
+# Our services die at named points when a test arms them. One build for all: with other features it would be another one.
+points=(--features chassis/faults)
+
 step() { echo "== $*" >&2; }
 
 unit() {
@@ -28,17 +32,18 @@ unit() {
     cargo fmt --all -- --check
     step "lints"
     cargo clippy --workspace --all-targets --quiet -- -D warnings
+    cargo clippy --package chassis "${points[@]}" --all-targets --quiet -- -D warnings
     step "unit tests, the ledger's model, the house's rules, the door out"
-    cargo test --workspace --quiet --lib --bins --test model --test house --test egress
+    cargo test --workspace "${points[@]}" --quiet --lib --bins --test model --test house --test egress
 }
 
 e2e() {
     step "build"
-    cargo build --workspace --quiet
-    cargo test --workspace --no-run --quiet
+    cargo build --workspace "${points[@]}" --quiet
+    cargo test --workspace "${points[@]}" --no-run --quiet
     step "every test beside the real components"
     target/debug/stack exec -- \
-        cargo test --workspace --quiet --no-fail-fast -- --include-ignored --skip three_mishaps_around_the_sweep
+        cargo test --workspace "${points[@]}" --quiet --no-fail-fast -- --include-ignored --skip three_mishaps_around_the_sweep
     step "the committed SQL data"
     target/debug/stack exec --only postgres --migrations migrations -- scripts/offline-data.sh --check
 }
@@ -50,10 +55,18 @@ crash() {
     target/debug/stack crash-test --rounds 10 "$@"
 }
 
+chaos() {
+    step "build"
+    cargo build --workspace "${points[@]}" --quiet
+    step "five minutes of chaos"
+    target/debug/stack chaos --seed 20261126 --minutes 5 "$@"
+}
+
 case $what in
     unit) unit ;;
     e2e) e2e ;;
     crash) crash "${@:2}" ;;
+    chaos) chaos "${@:2}" ;;
     # Not joined with &&, which would switch off the end at the first failure.
     all)
         unit

@@ -23,7 +23,7 @@ use crate::watch::Watch;
 /// The slot's position moves only after Kafka has acknowledged. The publication comes from a migration; the slot and
 /// the topic are made here when they are missing.
 #[derive(Debug, Parser)]
-#[command(version, mut_arg("database_connections", |arg| arg.hide(true)))]
+#[command(version = chassis::version!(), mut_arg("database_connections", |arg| arg.hide(true)))]
 pub struct Flags {
     /// Where to serve /health, /metrics and /status.
     #[arg(long, env = "EVERHOOK_LISTEN", default_value = "127.0.0.1:3004")]

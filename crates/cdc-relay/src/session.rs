@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use chassis::Lifecycle;
+use chassis::{Lifecycle, fault};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::capture::{self, Capture, Captured};
@@ -208,6 +208,7 @@ impl<S: Sink> Session<'_, S> {
 
     fn take_events(&mut self, flow: &mut Flow, events: &mut Vec<Event>) -> Result<(), Error> {
         let now = Instant::now();
+        let before = flow.progress.applied();
         for event in events.drain(..) {
             match event {
                 Event::Stored { ticket, place } => {
@@ -225,6 +226,9 @@ impl<S: Sink> Session<'_, S> {
         }
         flow.kafka_moved_at = now;
         self.report.outstanding(flow.outstanding);
+        if flow.progress.applied() != before {
+            fault::point("kafka.before_position");
+        }
         self.acknowledge(flow);
         Ok(())
     }

@@ -9,6 +9,7 @@ pub mod client;
 pub mod database;
 pub mod egress;
 pub mod error_chain;
+pub mod fault;
 pub mod flags;
 pub mod health;
 pub mod idempotency;

@@ -9,7 +9,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use chassis::batch::Batcher;
 use chassis::token::require_token;
-use chassis::{Lifecycle, Problem, Token};
+use chassis::{Lifecycle, Problem, Token, fault};
 use domain::gate::Limits;
 use domain::protocol::{Answer, Ask, Open, Opened, Recorded};
 use store::kept::KeptConnections;
@@ -151,7 +151,12 @@ impl App {
             opens: Batcher::start(lifecycle, 2, MOST_IN_A_BATCH, move |items| internal::open::run(a.clone(), items)),
             asks: Batcher::start(lifecycle, 1, MOST_IN_A_BATCH, move |items| internal::next::run(b.clone(), items)),
             records: Batcher::start(lifecycle, 2, MOST_IN_A_BATCH, move |items| {
-                internal::record::run(c.clone(), items)
+                let recorded = internal::record::run(c.clone(), items);
+                async {
+                    let answers = recorded.await;
+                    fault::point("ledger.before_answer");
+                    answers
+                }
             }),
         }
     }

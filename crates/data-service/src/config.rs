@@ -14,7 +14,7 @@ use store::retention::Ages;
 
 /// The truth at delivery time, and the ledger.
 #[derive(Debug, clap::Parser)]
-#[command(version)]
+#[command(version = chassis::version!())]
 pub struct Config {
     /// What to do.
     #[command(subcommand)]

@@ -12,7 +12,7 @@ use clap::{ArgGroup, Parser};
 /// What it answers with success is committed, and the event that tells the merchant's endpoints is committed with it.
 /// Say either --token-file or --open.
 #[derive(Debug, Clone, Parser)]
-#[command(version, group(ArgGroup::new("door").args(["token_file", "open"]).required(true)))]
+#[command(version = chassis::version!(), group(ArgGroup::new("door").args(["token_file", "open"]).required(true)))]
 pub struct Flags {
     /// Where to listen.
     #[arg(long, env = "EVERHOOK_LISTEN", default_value = "127.0.0.1:3001")]

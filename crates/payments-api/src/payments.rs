@@ -7,10 +7,10 @@ use std::fmt;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use chassis::JsonObject;
 use chassis::answer::Answer;
 use chassis::idempotency::IdempotencyKey;
 use chassis::params::PathParam;
+use chassis::{JsonObject, fault};
 use domain::ids::{MerchantId, PaymentId};
 use domain::money::{Amount, Currency};
 use domain::payment::{Payment, Status};
@@ -66,7 +66,10 @@ pub(crate) async fn create(
     loop {
         let kept = keyed.as_ref().map(|keyed| keeping(keyed, &answer));
         let stored = insert_payment(&api.kept, &payment, trace.traceparent(), kept).await;
-        let Err(error) = stored else { return Ok(answer) };
+        let Err(error) = stored else {
+            fault::point("payment.before_answer");
+            return Ok(answer);
+        };
         match (error.constraint(), &keyed) {
             (Some(KEY_TAKEN), Some(keyed)) => {
                 if let Some(first) = first_answer(keyed, &api.kept).await? {

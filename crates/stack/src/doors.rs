@@ -12,6 +12,7 @@ use verifier::simulator::Simulator;
 
 use crate::Stack;
 use crate::ports::Door;
+use crate::routes::Link;
 use crate::services::OPERATOR_TOKEN;
 
 /// Nobody asks for it: the portal's own token is for the portal alone.
@@ -55,15 +56,16 @@ impl Doors {
     /// # Errors
     /// If the operator token can't be written.
     pub fn of(stack: &Stack) -> anyhow::Result<Self> {
-        let url = |door| {
-            let text = format!("http://127.0.0.1:{}", stack.ports().of(door));
+        let port = |door| stack.ports().of(door);
+        let url = |port: u16| {
+            let text = format!("http://127.0.0.1:{port}");
             Url::parse(&text).with_context(|| format!("{text} is no URL"))
         };
         Ok(Self {
-            payments_api: url(Door::PaymentsApi)?,
-            portal: url(Door::Portal)?,
-            simulator: url(Door::MerchantSimulator)?,
-            relay: url(Door::CdcRelay)?,
+            payments_api: url(stack.routes().port(Link::LoadToPaymentsApi, stack.ports()))?,
+            portal: url(port(Door::Portal))?,
+            simulator: url(port(Door::MerchantSimulator))?,
+            relay: url(port(Door::CdcRelay))?,
             operator_token_file: stack.secrets().file(OPERATOR_TOKEN)?,
         })
     }

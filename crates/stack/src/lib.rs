@@ -2,6 +2,7 @@
 //! them and our services as child processes that it can kill, wipe and start again.
 
 pub mod bench;
+pub mod chaos;
 pub mod commands;
 pub mod components;
 pub mod crash;
@@ -20,6 +21,7 @@ pub mod procfs;
 pub mod progress;
 pub mod ready;
 pub mod restate;
+pub mod routes;
 pub mod scratch;
 pub mod secrets;
 pub mod services;

@@ -179,6 +179,27 @@ impl Ports {
     }
 }
 
+/// Ports of what has no door of its own, such as a second webhook-consumer: free ones, and the same after each restart,
+/// since others remember them.
+#[derive(Debug, Default)]
+pub struct Further(Mutex<BTreeMap<String, u16>>);
+
+impl Further {
+    /// The port of that name.
+    ///
+    /// # Errors
+    /// If the machine has none left.
+    pub fn of(&self, name: &str) -> anyhow::Result<u16> {
+        let mut ports = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(port) = ports.get(name) {
+            return Ok(*port);
+        }
+        let port = free_port()?;
+        ports.insert(name.to_owned(), port);
+        Ok(port)
+    }
+}
+
 /// One more port that is free now.
 ///
 /// # Errors
@@ -231,6 +252,14 @@ mod tests {
         let port = free_port().unwrap();
         assert!(UdpSocket::bind(("127.0.0.1", port)).is_err());
         assert!(TcpListener::bind(("127.0.0.1", port)).is_ok());
+    }
+
+    #[test]
+    fn what_has_no_door_keeps_its_port() {
+        let further = Further::default();
+        let second = further.of("webhook-consumer-2").unwrap();
+        assert_ne!(further.of("webhook-consumer-3").unwrap(), second);
+        assert_eq!(further.of("webhook-consumer-2").unwrap(), second);
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub enum Ready {
     Handlers {
         /// The port that Restate's invocations come in at.
         port: u16,
+        /// The port by which Restate knows them: another one where a proxy stands in front.
+        advertised: u16,
         /// Restate's admin API.
         admin: String,
     },
@@ -66,9 +68,9 @@ impl Ready {
                 ensure!(status.connected, "it does not stream yet");
                 Ok(())
             }
-            Self::Handlers { port, admin } => {
+            Self::Handlers { port, advertised, admin } => {
                 http2(*port).await?;
-                listed(&format!("{admin}/deployments"), &format!("127.0.0.1:{port}"), "the handlers").await?;
+                listed(&format!("{admin}/deployments"), &format!("127.0.0.1:{advertised}"), "the handlers").await?;
                 listed(&format!("{admin}/subscriptions"), "service://", "a subscription").await
             }
             Self::Postgres(options) => {

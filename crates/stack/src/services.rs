@@ -7,11 +7,12 @@ use anyhow::{bail, ensure};
 use rustix::process::Signal;
 
 use crate::folder::Folder;
-use crate::ports::{Door, Ports, free_port};
+use crate::ports::{Door, Further, Ports};
 use crate::postgres::roles::{self, Login};
 use crate::postgres::{BASELINE_DATABASE, DATABASE};
 use crate::process::Spec;
 use crate::ready::Ready;
+use crate::routes::{Link, Routes};
 use crate::secrets::Secrets;
 
 /// The services of one stack.
@@ -23,6 +24,10 @@ pub struct Services<'a> {
     pub folder: &'a Folder,
     /// Where everything listens.
     pub ports: &'a Ports,
+    /// Where further webhook-consumers listen.
+    pub further: &'a Further,
+    /// Which ways lead through a proxy.
+    pub routes: &'a Routes,
     /// Passwords, tokens, keys.
     pub secrets: &'a Secrets,
     /// Environment variables, over the defaults.
@@ -79,7 +84,8 @@ impl Services<'_> {
     /// # Errors
     /// If the superuser's password can't be written.
     pub fn migrate(&self, database: &str) -> anyhow::Result<Spec> {
-        let arguments = self.database_named(database, Arguments::default().word("migrate"), &roles::SUPERUSER)?;
+        let port = self.ports.of(Door::Postgres);
+        let arguments = self.database_named(database, Arguments::default().word("migrate"), &roles::SUPERUSER, port)?;
         Ok(Spec { log: self.folder.log("migrate"), ..self.spec("data-service migrate", "data-service", arguments) })
     }
 
@@ -100,7 +106,7 @@ impl Services<'_> {
                 (name, port, self.webhook_consumer(port)?)
             }
             further if further.starts_with("webhook-consumer-") => {
-                let port = free_port()?;
+                let port = self.further.of(further)?;
                 ("webhook-consumer", port, self.webhook_consumer(port)?)
             }
             "cdc-relay" => (name, port(Door::CdcRelay)?, self.cdc_relay()?),
@@ -110,7 +116,9 @@ impl Services<'_> {
         let listen = format!("127.0.0.1:{port}");
         let arguments = arguments.flag("--listen", &listen);
         let ready = match name {
-            "webhook-consumer" => Ready::Handlers { port, admin: self.url(Door::RestateAdmin) },
+            "webhook-consumer" => {
+                Ready::Handlers { port, advertised: self.advertised(port), admin: self.url(Door::RestateAdmin) }
+            }
             // It registers itself only when it is elected.
             further if further.starts_with("webhook-consumer-") => Ready::Http2(port),
             "cdc-relay" => Ready::Streaming(format!("http://{listen}/status")),
@@ -120,12 +128,14 @@ impl Services<'_> {
     }
 
     fn payments_api(&self) -> anyhow::Result<Arguments> {
-        Ok(self.database(Arguments::default(), &roles::PAYMENTS_API)?.word("--open").word("--demo-merchant"))
+        let port = self.port(Link::PaymentsApiToPostgres);
+        let arguments = self.database(Arguments::default(), &roles::PAYMENTS_API, port)?;
+        Ok(arguments.word("--open").word("--demo-merchant"))
     }
 
     fn data_service(&self) -> anyhow::Result<Arguments> {
         Ok(self
-            .database(Arguments::default().word("serve"), &roles::DATA_SERVICE)?
+            .database(Arguments::default().word("serve"), &roles::DATA_SERVICE, self.port(Link::DataServiceToPostgres))?
             .flag("--token-file", self.secrets.file(CONSUMER_TOKEN)?)
             .flag("--portal-token-file", self.secrets.file(PORTAL_TOKEN)?)
             .flag("--key-file", self.secrets.key_file("endpoint-secrets-key")?))
@@ -133,7 +143,7 @@ impl Services<'_> {
 
     fn portal(&self) -> anyhow::Result<Arguments> {
         Ok(self
-            .database(Arguments::default(), &roles::PORTAL)?
+            .database(Arguments::default(), &roles::PORTAL, self.ports.of(Door::Postgres))?
             .flag("--operator-token-file", self.secrets.file(OPERATOR_TOKEN)?)
             .flag("--token-key-file", self.secrets.key_file("portal-token-key")?)
             .flag("--data-service-url", self.url(Door::DataService))
@@ -145,34 +155,36 @@ impl Services<'_> {
         let (_, identity_key) = self.secrets.identity_key()?;
         Ok(Arguments::default()
             .word("serve")
-            .flag("--data-service-url", self.url(Door::DataService))
+            .flag("--data-service-url", self.by(Link::ConsumersToDataService))
             .flag("--token-file", self.secrets.file(CONSUMER_TOKEN)?)
-            .flag("--restate-admin-url", self.url(Door::RestateAdmin))
-            .flag("--restate-ingress-url", self.url(Door::RestateIngress))
+            .flag("--restate-admin-url", self.by(Link::ConsumersToAdmin))
+            .flag("--restate-ingress-url", self.by(Link::ConsumersToIngress))
             .flag("--identity-key", identity_key)
-            .flag("--kafka", self.kafka())
+            .flag("--kafka", self.kafka(Link::RestateToKafka))
             .flag("--topic", TOPIC)
-            .flag("--advertised-url", format!("http://127.0.0.1:{port}"))
+            .flag("--advertised-url", format!("http://127.0.0.1:{}", self.advertised(port)))
             // So short that a start does not wait for the look after the one that found no topic yet.
             .flag("--reconcile-every", "1s")
             .reaching_loopback())
     }
 
     fn cdc_relay(&self) -> anyhow::Result<Arguments> {
-        Ok(self.database(Arguments::default(), &roles::CDC_RELAY)?.flag("--kafka", self.kafka()).flag("--topic", TOPIC))
+        let port = self.port(Link::RelayToPostgres);
+        let arguments = self.database(Arguments::default(), &roles::CDC_RELAY, port)?;
+        Ok(arguments.flag("--kafka", self.kafka(Link::RelayToKafka)).flag("--topic", TOPIC))
     }
 
     fn baseline(&self) -> anyhow::Result<Arguments> {
-        let database = self.database_named(BASELINE_DATABASE, Arguments::default(), &roles::BASELINE)?;
+        let port = self.ports.of(Door::Postgres);
+        let database = self.database_named(BASELINE_DATABASE, Arguments::default(), &roles::BASELINE, port)?;
         Ok(database.word("--demo-merchant").reaching_loopback())
     }
 
-    fn database(&self, arguments: Arguments, login: &Login) -> anyhow::Result<Arguments> {
-        self.database_named(DATABASE, arguments, login)
+    fn database(&self, arguments: Arguments, login: &Login, port: u16) -> anyhow::Result<Arguments> {
+        self.database_named(DATABASE, arguments, login, port)
     }
 
-    fn database_named(&self, name: &str, arguments: Arguments, login: &Login) -> anyhow::Result<Arguments> {
-        let port = self.ports.of(Door::Postgres);
+    fn database_named(&self, name: &str, arguments: Arguments, login: &Login, port: u16) -> anyhow::Result<Arguments> {
         Ok(arguments
             .flag("--database-url", format!("postgres://{}@127.0.0.1:{port}/{name}", login.role))
             .flag("--database-password-file", self.secrets.file(&login.secret())?))
@@ -182,8 +194,22 @@ impl Services<'_> {
         format!("http://127.0.0.1:{}", self.ports.of(door))
     }
 
-    fn kafka(&self) -> String {
-        format!("127.0.0.1:{}", self.ports.of(Door::Kafka))
+    /// The URL at the end of a link.
+    fn by(&self, link: Link) -> String {
+        format!("http://127.0.0.1:{}", self.port(link))
+    }
+
+    fn kafka(&self, link: Link) -> String {
+        format!("127.0.0.1:{}", self.port(link))
+    }
+
+    fn port(&self, link: Link) -> u16 {
+        self.routes.port(link, self.ports)
+    }
+
+    /// Where Restate reaches the handlers that listen on this port. A proxy in front stands for all of them.
+    fn advertised(&self, port: u16) -> u16 {
+        self.routes.front(Link::RestateToConsumers).unwrap_or(port)
     }
 
     fn spec(&self, name: &str, binary: &str, arguments: Arguments) -> Spec {

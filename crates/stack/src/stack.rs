@@ -16,14 +16,16 @@ use crate::components::Components;
 use crate::folder::{self, Folder};
 use crate::kafka;
 use crate::kafka::probe::Probe;
-use crate::ports::Ports;
+use crate::ports::{Further, Ports};
 use crate::postgres::roles::{self, Login};
 use crate::postgres::{self, Postgres};
+use crate::process::frozen::Frozen;
 use crate::process::user::User;
 use crate::process::{Process, Spec, Stopped, run};
 use crate::progress::Progress;
 use crate::ready::{self, Ready};
 use crate::restate;
+use crate::routes::Routes;
 use crate::secrets::Secrets;
 use crate::services::{self, Services};
 use crate::state::{Entry, State};
@@ -52,6 +54,8 @@ pub enum Kit {
 pub struct Stack {
     folder: Folder,
     ports: Ports,
+    further: Further,
+    routes: Routes,
     kit: Kit,
     secrets: Secrets,
     progress: Progress,
@@ -74,7 +78,14 @@ impl Stack {
     /// If the secrets can't be written.
     pub fn new(folder: Folder, ports: Ports, kit: Kit, progress: Progress) -> anyhow::Result<Self> {
         let secrets = Secrets::open(folder.of("secrets"))?;
-        Ok(Self { folder, ports, kit, secrets, progress, settings: Vec::new(), running: Mutex::default() })
+        let (further, routes, running) = (Further::default(), Routes::default(), Mutex::default());
+        Ok(Self { folder, ports, further, routes, kit, secrets, progress, settings: Vec::new(), running })
+    }
+
+    /// Has the processes meet each other by these ways. Whoever stands in front of a door must be there before they start.
+    #[must_use]
+    pub fn with_routes(self, routes: Routes) -> Self {
+        Self { routes, ..self }
     }
 
     /// Gives our services an environment variable, `EVERHOOK_OVERDUE_AFTER` say, when they are started next.
@@ -128,11 +139,19 @@ impl Stack {
     /// If it runs already, does not start, dies, or is not ready in time.
     pub async fn start(&self, name: &str) -> anyhow::Result<()> {
         let step = self.progress.begin(name, "starting");
-        let Part { spec, ready } = self.part(name).await?;
-        let process = self.adopt(name, &spec).await?;
-        ready::wait(&process, &ready, READY_WITHIN).await?;
+        self.start_silently(name).await?;
         step.done("ready");
         Ok(())
+    }
+
+    /// As [`Stack::start`], and says nothing of it.
+    ///
+    /// # Errors
+    /// As [`Stack::start`].
+    pub async fn start_silently(&self, name: &str) -> anyhow::Result<()> {
+        let Part { spec, ready } = self.part(name).await?;
+        let process = self.adopt(name, &spec).await?;
+        ready::wait(&process, &ready, READY_WITHIN).await
     }
 
     /// kill -9, and waits until the process is gone.
@@ -141,6 +160,17 @@ impl Stack {
     /// If it does not run.
     pub async fn kill9(&self, name: &str) -> anyhow::Result<()> {
         self.release(name).await?.kill().await
+    }
+
+    /// Stops the process, with its children, in the middle of whatever it does, until the answer is dropped.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub async fn freeze(&self, name: &str) -> anyhow::Result<Frozen> {
+        let running = self.running.lock().await;
+        let process = running.iter().find(|process| process.name() == name && process.exited().is_none());
+        let process = process.with_context(|| format!("{name} does not run"))?;
+        Frozen::of(process.identity())?.with_context(|| format!("{name} does not run"))
     }
 
     /// Asks the process to stop cleanly, and waits until it is gone.
@@ -236,6 +266,20 @@ impl Stack {
         &self.ports
     }
 
+    /// Where a further process listens, such as `webhook-consumer-2`.
+    ///
+    /// # Errors
+    /// If the machine has no free port left.
+    pub fn further_port(&self, name: &str) -> anyhow::Result<u16> {
+        self.further.of(name)
+    }
+
+    /// Which ways the connections take.
+    #[must_use]
+    pub fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
     /// Passwords, tokens and keys.
     #[must_use]
     pub fn secrets(&self) -> &Secrets {
@@ -262,6 +306,8 @@ impl Stack {
                 binaries,
                 folder: &self.folder,
                 ports: &self.ports,
+                further: &self.further,
+                routes: &self.routes,
                 secrets: &self.secrets,
                 settings: &self.settings,
             }),
@@ -286,7 +332,7 @@ impl Stack {
                 Ok(Part { spec, ready: Ready::postgres(self.superuser("postgres")?) })
             }
             ("kafka", Some(components)) => Ok(Part {
-                spec: kafka::prepare(&components.kafka, &folder, log, &self.ports)?,
+                spec: kafka::prepare(&components.kafka, &folder, log, &self.ports, &self.routes)?,
                 ready: Ready::Kafka(Probe::new(&self.ports)),
             }),
             ("restate", Some(components)) => {

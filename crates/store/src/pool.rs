@@ -3,7 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::Row as _;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 
 use crate::Error;
 
@@ -87,7 +88,19 @@ pub fn connect_with(
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(5))
         .test_before_acquire(false)
+        .after_release(|connection, _| Box::pin(is_outside_of_transaction(connection)))
         .connect_lazy_with(options)
+}
+
+/// Whether no transaction is open on a connection that comes back; one with an open transaction is closed.
+///
+/// A transaction that is given up while it begins (its caller went away, its time was over) is open, and sqlx does not know:
+/// it would roll back only what it has seen begin. Whoever stored something on that connection next would be told that it
+/// is committed, and it would not be.
+async fn is_outside_of_transaction(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    // As a simple query, which is its own transaction unless another one is open: then that one began earlier.
+    let row = sqlx::raw_sql("select now() = statement_timestamp()").fetch_one(connection).await?;
+    row.try_get(0)
 }
 
 fn options(url: &str, service: &str) -> Result<PgConnectOptions, Error> {

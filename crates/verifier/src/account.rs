@@ -5,12 +5,13 @@
 
 mod writer;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use domain::event::EventFilter;
 use domain::ids::{EndpointId, MerchantId, PaymentId};
+use domain::ledger::Order;
 use domain::payment::Status;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -26,7 +27,7 @@ pub enum Line {
     Run(Run),
     /// A merchant of the load exists.
     Merchant(Merchant),
-    /// An endpoint of one of them exists, and the simulator has its secret.
+    /// An endpoint of one of them exists, and the simulator has its secret. A later line of the same endpoint counts.
     Endpoint(Endpoint),
     /// A request is about to go out.
     Intent(Intent),
@@ -71,6 +72,9 @@ pub struct Endpoint {
     pub merchant_id: MerchantId,
     /// What it wants.
     pub event_types: Vec<EventFilter>,
+    /// In which order.
+    #[serde(default)]
+    pub order: Order,
 }
 
 /// A request that creates or changes a payment.
@@ -172,7 +176,7 @@ impl Account {
             match line {
                 Line::Run(run) => account.runs.push(run),
                 Line::Merchant(merchant) => account.merchants.push(merchant),
-                Line::Endpoint(endpoint) => account.endpoints.push(endpoint),
+                Line::Endpoint(endpoint) => account.put(endpoint),
                 Line::Intent(intent) => intents.push(intent),
                 Line::Acknowledged(acknowledged) => account.acknowledged.push(acknowledged),
                 Line::Refused(refused) => account.refused.push(refused),
@@ -185,6 +189,13 @@ impl Account {
         account.unknown = intents;
         account
     }
+
+    fn put(&mut self, endpoint: Endpoint) {
+        match self.endpoints.iter_mut().find(|known| known.endpoint_id == endpoint.endpoint_id) {
+            Some(known) => *known = endpoint,
+            None => self.endpoints.push(endpoint),
+        }
+    }
 }
 
 impl Endpoint {
@@ -192,5 +203,21 @@ impl Endpoint {
     #[must_use]
     pub fn wants(&self, event_type: &str) -> bool {
         self.event_types.iter().any(|filter| filter.matches(event_type))
+    }
+
+    /// What it must be told of the account's promises: where the latest only is wanted, the last one of each payment.
+    #[must_use]
+    pub fn owed<'a>(&self, account: &'a Account) -> Vec<&'a Acknowledgement> {
+        let own = account.acknowledged.iter().filter(|ack| ack.merchant_id == self.merchant_id);
+        let mut owed: Vec<_> = own.filter(|ack| self.wants(&ack.event_type)).collect();
+        if self.order == Order::LatestOnly {
+            let mut last: HashMap<PaymentId, i64> = HashMap::new();
+            for ack in &owed {
+                let version = last.entry(ack.payment_id).or_insert(ack.version);
+                *version = ack.version.max(*version);
+            }
+            owed.retain(|ack| last.get(&ack.payment_id) == Some(&ack.version));
+        }
+        owed
     }
 }

@@ -3,6 +3,7 @@
 mod drive;
 mod plan;
 mod set_up;
+mod shape;
 mod ticks;
 
 use std::fmt;
@@ -14,8 +15,10 @@ use serde::Serialize;
 use url::Url;
 
 pub use set_up::{Ready, set_up};
+pub use shape::Shape;
 
 use crate::latency::Spread;
+pub use domain::ledger::Order;
 
 /// What a load is told.
 #[derive(Debug, Clone)]

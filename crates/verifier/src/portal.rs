@@ -11,7 +11,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use reqwest::Method;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 
 use crate::door::{Call, Door};
@@ -126,9 +126,23 @@ impl Portal {
     /// # Errors
     /// If there is no answer in time, or a refusal.
     pub async fn move_endpoint(&self, endpoint_id: EndpointId, url: &str, within: Duration) -> anyhow::Result<()> {
+        let moved = self.change_endpoint(endpoint_id, &json!({"url": url}), within).await;
+        moved.with_context(|| format!("giving {endpoint_id} its URL"))
+    }
+
+    /// Changes what is named, such as `{"order": "per_object"}`.
+    ///
+    /// # Errors
+    /// If there is no answer in time, or a refusal.
+    pub async fn change_endpoint(
+        &self,
+        endpoint_id: EndpointId,
+        change: &Value,
+        within: Duration,
+    ) -> anyhow::Result<()> {
         let path = format!("endpoints/{endpoint_id}");
-        let answer = self.door.ask(Call::new(Method::PATCH, &path).json(&json!({"url": url}))?, within).await?;
-        answer.success().with_context(|| format!("giving {endpoint_id} its URL"))
+        let answer = self.door.ask(Call::new(Method::PATCH, &path).json(change)?, within).await?;
+        answer.success().with_context(|| format!("changing {endpoint_id}"))
     }
 
     /// All hops of the events of a window.

@@ -1,5 +1,6 @@
 //! The verdict: what was acknowledged, held against what arrived, everything by id.
 
+pub mod explain;
 mod gather;
 mod judge;
 mod words;
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 use crate::account::Intent;
 
+pub use explain::Cause;
 pub use gather::{LAST_LOOK, Options, Seen, Witness};
 pub use judge::judge;
 
@@ -17,24 +19,31 @@ pub use judge::judge;
 /// `delivered` and `unsigned`, of which the list keeps the last thousand of each endpoint.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Verdict {
-    /// Something was acknowledged, and nothing is lost, phantom, stale or unsigned.
+    /// Something was acknowledged, and nothing is lost, phantom, stale, unsigned or out of order.
     pub balanced: bool,
     /// Changes that the API has promised.
     pub acknowledged: usize,
-    /// Each of them at each endpoint that wants it.
+    /// Each of them at each endpoint that wants it; where the latest only is wanted, the last one of each payment.
     pub expected: usize,
     /// Of the expected, those that arrived: `expected` = `delivered` + `lost`.
     pub delivered: usize,
     /// Expected and not arrived.
     pub lost: usize,
+    /// Not expected, since a later change of the payment took their place where the latest only is wanted.
+    pub superseded: usize,
     /// Accepted more than once by an endpoint. Allowed, since a crash between a POST and its record repeats it.
     pub repeated: usize,
+    /// Of the repeated, those that neither the attempt log nor a fault explains; none if nobody has asked for the reasons.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unexplained: Option<usize>,
     /// Arrived, and there is no such change.
     pub phantom: usize,
     /// Showed an object older than the event.
     pub stale: usize,
     /// Requests whose signature was not accepted.
     pub unsigned: u64,
+    /// Came for the first time after a later version of their payment, where the endpoint wants them in order.
+    pub out_of_order: usize,
     /// Arrived longer after the acknowledgement than allowed. Listed, not forbidden.
     pub late: usize,
     /// Arrived and true, but not acknowledged to this account: an unanswered request, or somebody else's change.
@@ -58,6 +67,8 @@ pub struct Lists {
     pub stale: Vec<Stale>,
     /// See [`Verdict::unsigned`].
     pub unsigned: Vec<Unsigned>,
+    /// See [`Verdict::out_of_order`].
+    pub out_of_order: Vec<OutOfOrder>,
     /// See [`Verdict::late`].
     pub late: Vec<Late>,
     /// See [`Verdict::unacknowledged`].
@@ -96,6 +107,9 @@ pub struct Repeated {
     pub first_at: Timestamp,
     /// When again.
     pub repeats: Vec<Timestamp>,
+    /// Why each of these times; empty if nobody has asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<Cause>,
 }
 
 /// A webhook about something that is not so.
@@ -163,6 +177,23 @@ pub struct Unsigned {
     pub received_at: Timestamp,
 }
 
+/// A webhook that came after a later one of its payment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OutOfOrder {
+    /// Where it arrived.
+    pub endpoint_id: EndpointId,
+    /// Which.
+    pub webhook_id: String,
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// The version that it speaks of.
+    pub version: i64,
+    /// The latest version that had arrived before.
+    pub after_version: i64,
+    /// When it came for the first time.
+    pub arrived_at: Timestamp,
+}
+
 /// An arrival long after its acknowledgement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Late {
@@ -174,6 +205,8 @@ pub struct Late {
     pub payment_id: PaymentId,
     /// Its version after the change.
     pub version: i64,
+    /// When it was promised.
+    pub acknowledged_at: Timestamp,
     /// How long after, in milliseconds.
     pub after_ms: u128,
 }

@@ -14,7 +14,7 @@ use crate::identity_key;
 
 /// Delivers, durably.
 #[derive(Debug, clap::Parser)]
-#[command(version)]
+#[command(version = chassis::version!())]
 pub struct Config {
     /// What to do.
     #[command(subcommand)]

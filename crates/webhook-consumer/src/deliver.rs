@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chassis::backoff::Backoff;
 use chassis::error_chain::Chain;
+use chassis::fault;
 use domain::message;
 use domain::protocol::{Answer, Ask, Attempt, Exchange, Later, Open, Opened, ParkedReason, ParkedRecord, Recorded};
 use domain::time::Timestamp;
@@ -141,12 +142,15 @@ impl Deliverer {
 
     async fn make(&self, attempts: Vec<Attempt>, later: Vec<Due>) -> Left {
         let mut left = Left { later, unrecorded: Vec::new() };
+        let mut under_way = attempts.len();
         let posts = attempts.into_iter().map(|attempt| {
             let own = self.clone();
             async move {
                 own.wait_for_slot(&attempt).await;
                 let under_way = attempt.endpoint_id.map(|endpoint_id| own.in_flight.begin(endpoint_id));
+                fault::point("open.before_post");
                 let result = own.door.post(&attempt).await;
+                fault::point("post.before_record");
                 drop(under_way);
                 let in_flight = attempt.endpoint_id.map_or(0, |endpoint_id| own.in_flight.count(endpoint_id));
                 let result = Recorded { in_flight, ..result };
@@ -156,6 +160,10 @@ impl Deliverer {
         });
         let mut done = stream::iter(posts).buffer_unordered(self.wave);
         while let Some((result, answer)) = done.next().await {
+            under_way -= 1;
+            if under_way > 0 {
+                fault::point("fan_out.between_records");
+            }
             match answer {
                 Some(back) => left.later.extend(back),
                 None => left.unrecorded.push(for_the_journal(result)),

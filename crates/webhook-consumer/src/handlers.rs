@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chassis::fault;
 use domain::protocol::Later;
 use futures_util::FutureExt as _;
 use restate_sdk::endpoint::{Endpoint, ServiceOptions};
@@ -29,7 +30,7 @@ impl Delivery {
     async fn event(&self, ctx: Context<'_>, value: Vec<u8>) -> Result<(), HandlerError> {
         let position = Position::of(ctx.headers());
         let step = self.deliverer.clone().event(ctx.invocation_id().to_owned(), position, value).boxed();
-        let step = ctx.run(|| async { Ok(Json(step.await?)) }).name("deliver").retry_policy(without_limit());
+        let step = ctx.run(|| async { journaled(step.await?) }).name("deliver").retry_policy(without_limit());
         let Json(left) = step.await?;
         self.hand_on(&ctx, left).await
     }
@@ -41,7 +42,7 @@ impl Delivery {
         let delivery: Later = serde_json::from_slice(&delivery)
             .map_err(|error| TerminalError::new_with_code(400, format!("not a delivery to attempt: {error}")))?;
         let step = self.deliverer.clone().attempt(ctx.invocation_id().to_owned(), delivery).boxed();
-        let step = ctx.run(|| async { Ok(Json(step.await?)) }).name("attempt").retry_policy(without_limit());
+        let step = ctx.run(|| async { journaled(step.await?) }).name("attempt").retry_policy(without_limit());
         let Json(left) = step.await?;
         self.hand_on(&ctx, left).await
     }
@@ -67,6 +68,12 @@ impl Delivery {
         }
         Ok(())
     }
+}
+
+/// What a step has left, on its way into the journal: everything else of it is done.
+fn journaled(left: Left) -> Result<Json<Left>, HandlerError> {
+    fault::point("record.before_journal");
+    Ok(Json(left))
 }
 
 /// A step is tried again for ever: giving up would lose the work.

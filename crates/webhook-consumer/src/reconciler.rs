@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chassis::Lifecycle;
 use chassis::error_chain::Chain;
+use chassis::fault;
 use domain::protocol::OverdueQuery;
 use uuid::Uuid;
 
@@ -68,6 +69,9 @@ impl Reconciler {
         }
         let registered = self.registrar.ensure(self.deployment).await;
         let more = overdue.more;
+        if !(overdue.events.is_empty() && overdue.deliveries.is_empty()) {
+            fault::point("claim.before_send");
+        }
         // Sent in any case: it has new claims by now, and needs nothing of Kafka.
         let is_sent = self.ingress.send_all(overdue).await;
         if let Err(error) = registered {

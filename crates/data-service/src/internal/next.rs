@@ -20,7 +20,7 @@ use store::ledger::{Endpoint, Event, Exchange, Guard, LoggedAttempt, Seen, StepR
 use uuid::Uuid;
 
 use super::gates::{self, Admitted, Timed, Wanted};
-use super::{firsts, in_time, millis, order, storable};
+use super::{firsts, in_part, in_time, millis, order, storable};
 use crate::app::{App, Core};
 use crate::compose;
 
@@ -131,9 +131,9 @@ pub async fn steps(core: &Core, items: &[Ask]) -> Result<Vec<Answer>, store::Err
             admitted.settle(attempt);
         }
     }
-    let asked = join_all(in_line.iter().map(|(_, item)| order::next(core, item))).await;
+    let asked = in_part(in_line.iter().map(|(_, item)| order::next(core, item))).await;
     for ((index, _), answer) in in_line.into_iter().zip(asked) {
-        answers[index] = answer;
+        answers[index] = answer.unwrap_or(Answer::Failed);
     }
     Ok(answers)
 }

@@ -15,7 +15,7 @@ use store::ledger::{Endpoint, Event, Route, Routed};
 use super::first_time::{Before, Draft, Drawn, drafts, draw, is_in_line, wants};
 use super::gates::{self, Timed, Wanted};
 use super::order::OpenedInLine;
-use super::{firsts, in_time, next, order, storable};
+use super::{firsts, in_part, in_time, next, order, storable};
 use crate::app::{App, Core};
 
 /// One answer for each item, in order.
@@ -122,14 +122,16 @@ async fn open(core: &Core, items: &[Open]) -> Result<Vec<Opened>, store::Error> 
             attempts.iter_mut().for_each(|attempt| admitted.settle(attempt));
         }
     }
-    let opened = join_all(in_line.iter().map(|(_, item, event, at)| order::open(core, item, event, at))).await;
+    let opened = in_part(in_line.iter().map(|(_, item, event, at)| order::open(core, item, event, at))).await;
     for ((index, _, event, _), opened) in in_line.into_iter().zip(opened) {
         match opened {
-            Ok(OpenedInLine { won: is_won, attempts, later }) => {
+            // It comes again.
+            None => {}
+            Some(Ok(OpenedInLine { won: is_won, attempts, later })) => {
                 won.extend(is_won.then(|| event.event_id.clone()));
                 stages[index] = Stage::Routes(Opened::Deliveries { attempts, later });
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 tracing::warn!(event.id = event.event_id, error = %Chain(&error), "an event in line could not be opened");
             }
         }

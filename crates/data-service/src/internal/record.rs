@@ -14,7 +14,7 @@ use domain::schedule::Schedule;
 use futures_util::future::join_all;
 use store::ledger::{Exchange, Guard, LoggedAttempt, Seen, StepRow};
 
-use super::{firsts, gates, in_time, next, order, storable};
+use super::{firsts, gates, in_part, in_time, next, order, storable};
 use crate::app::{App, Core};
 
 /// Why an endpoint was disabled that answered 410 or `webhook-delivery: disable`.
@@ -106,9 +106,9 @@ async fn record(core: &Core, items: &[Recorded]) -> Result<Vec<Answer>, store::E
     for (index, answer) in log_old_news(core, &old_news).await? {
         answers[index] = answer;
     }
-    let recorded = join_all(in_line.iter().map(|(_, item)| order::record(core, item))).await;
+    let recorded = in_part(in_line.iter().map(|(_, item)| order::record(core, item))).await;
     for ((index, _), answer) in in_line.into_iter().zip(recorded) {
-        answers[index] = answer;
+        answers[index] = answer.unwrap_or(Answer::Failed);
     }
     Ok(answers)
 }

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use chassis::answer::Answer;
 use chassis::idempotency::{IdempotencyKey, Keyed};
 use chassis::params::PathParam;
-use chassis::{JsonObject, Problem};
+use chassis::{JsonObject, Problem, fault};
 use domain::ids::PaymentId;
 use domain::payment::Status;
 use serde::{Deserialize, Serialize};
@@ -79,5 +79,6 @@ async fn change_on(
         keep_answer(&mut transaction, &keeping(keyed, &answer)).await?;
     }
     commit(transaction).await?;
+    fault::point("payment.before_answer");
     Ok(answer)
 }

@@ -63,11 +63,22 @@ impl Beside<'_> {
         begun: Instant,
         what: impl AsyncFnOnce(&Stack, Duration) -> anyhow::Result<bool>,
     ) -> anyhow::Result<ExitCode> {
+        self.run_on(everything, Ok, async |stack| self.live(stack, begun, what).await).await
+    }
+
+    /// Has `shape` make the stack as it is needed and `what` start it, and stops everything. Whoever dies meanwhile is the
+    /// business of `what`.
+    pub(super) async fn run_on(
+        &self,
+        everything: Everything,
+        shape: impl FnOnce(Stack) -> anyhow::Result<Stack>,
+        what: impl AsyncFnOnce(&Stack) -> anyhow::Result<bool>,
+    ) -> anyhow::Result<ExitCode> {
         let (mut scratch, folder) = Scratch::new().await?;
         let kit = Kit::Everything(everything.components, everything.binaries);
-        let stack = Stack::new(folder, Ports::free()?, kit, self.progress.clone())?;
+        let stack = shape(Stack::new(folder, Ports::free()?, kit, self.progress.clone())?)?;
         let done = tokio::select! {
-            done = self.live(&stack, begun, what) => done.map(Some),
+            done = what(&stack) => done.map(Some),
             () = self.lifecycle.stopped() => Ok(None),
         };
         let stopping = self.progress.begin("everything", "stopping");

@@ -2,6 +2,7 @@
 
 mod bench;
 mod beside;
+mod chaos;
 mod crash_test;
 mod demo;
 mod down;
@@ -35,6 +36,7 @@ enum Command {
     Demo(demo::Demo),
     Bench(bench::Bench),
     CrashTest(crash_test::CrashTest),
+    Chaos(chaos::Chaos),
     /// Stops a stack, and ends what a launcher that was killed has left behind.
     Down(down::Down),
     /// Starts the components on free ports, runs a command beside them, and stops them.
@@ -68,6 +70,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Demo(demo) => demo.run(&setting, &lifecycle, &progress).await,
         Command::Bench(bench) => bench.run(&setting, &lifecycle, &progress).await,
         Command::CrashTest(test) => test.run(&setting, &lifecycle, &progress).await,
+        Command::Chaos(chaos) => chaos.run(&setting, &lifecycle, &progress).await,
         Command::Down(down) => down.run().await,
         Command::Exec(exec) => exec.run(&setting, &lifecycle, &progress).await,
     };

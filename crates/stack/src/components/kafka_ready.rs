@@ -19,6 +19,7 @@ use crate::ports::Ports;
 use crate::process::{Process, Spec, Stopped, run};
 use crate::progress::Progress;
 use crate::ready::{self, Ready};
+use crate::routes::Routes;
 
 /// Raised when what is prepared changes.
 const REVISION: u32 = 1;
@@ -57,7 +58,7 @@ impl WarmUp<'_> {
     async fn run(&self) -> anyhow::Result<()> {
         let ports = Ports::free()?;
         let data = self.folder.join("data");
-        let configuration = Configuration::new(&self.folder.join("configuration"), &data, &ports)?;
+        let configuration = Configuration::new(&self.folder.join("configuration"), &data, &ports, &Routes::default())?;
         let format = self.spec(
             "Kafka's storage tool",
             &["kafka.tools.StorageTool", "format", "-t", "everhookeverhookever00", "-c"],

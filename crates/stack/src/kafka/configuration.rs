@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::ports::{Door, Ports};
+use crate::routes::{Listener, Routes};
 
 const LOG4J: &str = r#"<Configuration status="WARN">
   <Appenders>
@@ -32,10 +33,11 @@ impl Configuration {
     ///
     /// # Errors
     /// If the folder can't be written.
-    pub fn new(folder: &Path, data: &Path, ports: &Ports) -> anyhow::Result<Self> {
+    pub fn new(folder: &Path, data: &Path, ports: &Ports, routes: &Routes) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
         let configuration = Self { folder: folder.to_owned() };
-        std::fs::write(configuration.properties(), properties(data, ports)).context("can't write server.properties")?;
+        std::fs::write(configuration.properties(), properties(data, ports, routes))
+            .context("can't write server.properties")?;
         std::fs::write(folder.join("log4j2.xml"), LOG4J).context("can't write log4j2.xml")?;
         Ok(configuration)
     }
@@ -55,10 +57,17 @@ impl Configuration {
     }
 }
 
-fn properties(data: &Path, ports: &Ports) -> String {
+fn properties(data: &Path, ports: &Ports, routes: &Routes) -> String {
     let broker = ports.of(Door::Kafka);
     let controller = ports.of(Door::KafkaController);
     let data = data.display();
+    // A client is told where the broker is by the listener that it came in at, and comes back there.
+    let (mut listeners, mut advertised, mut protocols) = (String::new(), String::new(), String::new());
+    for Listener { name, port, advertised: there } in routes.listeners() {
+        listeners.push_str(&format!(",{name}://127.0.0.1:{port}"));
+        advertised.push_str(&format!(",{name}://127.0.0.1:{there}"));
+        protocols.push_str(&format!(",{name}:PLAINTEXT"));
+    }
     // The session time-out is short because a broker that was killed and started again is let in only after its old
     // registration has lapsed. A single broker has no second copy of a record: it flushes each one.
     format!(
@@ -66,8 +75,10 @@ fn properties(data: &Path, ports: &Ports) -> String {
          node.id=1\n\
          controller.quorum.voters=1@127.0.0.1:{controller}\n\
          controller.listener.names=CONTROLLER\n\
-         listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{broker}\n\
+         listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}{listeners}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{broker}{advertised}\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}\n\
+         inter.broker.listener.name=PLAINTEXT\n\
          log.dirs={data}\n\
          log.flush.interval.messages=1\n\
          log.retention.hours=168\n\

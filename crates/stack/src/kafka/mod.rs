@@ -16,14 +16,21 @@ pub use self::configuration::Configuration;
 use crate::components::{self, jvm_arguments};
 use crate::ports::Ports;
 use crate::process::Spec;
+use crate::routes::Routes;
 
 /// Prepares the folder (configuration, formatted storage) and says how to start Kafka in it.
 ///
 /// # Errors
 /// If the folder can't be written.
-pub fn prepare(kafka: &components::Kafka, folder: &Path, log: PathBuf, ports: &Ports) -> anyhow::Result<Spec> {
+pub fn prepare(
+    kafka: &components::Kafka,
+    folder: &Path,
+    log: PathBuf,
+    ports: &Ports,
+    routes: &Routes,
+) -> anyhow::Result<Spec> {
     let data = folder.join("data");
-    let configuration = Configuration::new(&folder.join("configuration"), &data, ports)?;
+    let configuration = Configuration::new(&folder.join("configuration"), &data, ports, routes)?;
     if !data.exists() {
         format(&kafka.format, &data)?;
     }

@@ -62,6 +62,12 @@ pub async fn create_database(superuser: &PgConnectOptions, database: &str) -> an
 /// If a statement fails.
 pub async fn create_logins(superuser: &PgConnectOptions, secrets: &Secrets, logins: &[Login]) -> anyhow::Result<()> {
     let mut connection = connect(superuser).await?;
+    // A password of random bits needs no stretching, and without optimisation a client computes a good part of a second for
+    // each connection: after an outage, that is all that a busy machine would do. PostgreSQL 15 has no such setting.
+    let knows = sqlx::query("select from pg_settings where name = 'scram_iterations'").fetch_optional(&mut connection);
+    if knows.await.context("can't list the settings")?.is_some() {
+        execute(&mut connection, "set scram_iterations = 16".to_owned()).await?;
+    }
     for login in logins {
         let Login { role, groups, replication } = login;
         let there = sqlx::query("select from pg_roles where rolname = $1").bind(role);

@@ -84,7 +84,7 @@ pub fn boot() -> anyhow::Result<String> {
 }
 
 /// A field of `/proc/PID/stat`, counted from 1 as in proc(5). The name (field 2) may hold spaces and brackets.
-fn field_after_name(stat: &str, number: usize) -> Option<&str> {
+pub(super) fn field_after_name(stat: &str, number: usize) -> Option<&str> {
     let (_, rest) = stat.rsplit_once(')')?;
     rest.split_ascii_whitespace().nth(number.checked_sub(3)?)
 }

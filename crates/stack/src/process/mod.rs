@@ -3,6 +3,7 @@
 //! The thread that starts a child also waits for it. That is what makes the parent-death signal right: the kernel sends
 //! it when the *thread* that forked ends, and this one ends only after the child.
 
+pub mod frozen;
 pub mod identity;
 pub mod log;
 pub mod run;

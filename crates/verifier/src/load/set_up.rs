@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use chassis::Token;
 use domain::ids::MerchantId;
+use domain::ledger::Order;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use uuid::Uuid;
 
@@ -102,7 +103,8 @@ async fn make_endpoint(
     let new = portal.make_endpoint(merchant_id, &webhooks, &options.event_types, within).await?;
     simulator.put_account(new.endpoint_id, &new.secret, within).await?;
     portal.move_endpoint(new.endpoint_id, &format!("{webhooks}/{}", new.endpoint_id), within).await?;
-    let endpoint = Endpoint { endpoint_id: new.endpoint_id, merchant_id, event_types: new.event_types };
+    let order = Order::default();
+    let endpoint = Endpoint { endpoint_id: new.endpoint_id, merchant_id, event_types: new.event_types, order };
     writer.sync(&Line::Endpoint(endpoint.clone())).await?;
     Ok(endpoint)
 }

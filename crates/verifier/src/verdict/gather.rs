@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use chassis::Token;
 use chassis::backoff::Backoff;
 use domain::ids::{EndpointId, PaymentId};
+use domain::ledger::Order;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use indicatif::ProgressBar;
 use tokio::time::Instant;
@@ -161,16 +162,24 @@ impl Witness {
 /// What one endpoint has still to be told.
 struct Wait {
     endpoint_id: EndpointId,
+    latest_only: bool,
     missing: HashSet<(PaymentId, i64)>,
     after: usize,
 }
 
 impl Wait {
     fn new(endpoint: &Endpoint, account: &Account) -> Self {
-        let own = account.acknowledged.iter().filter(|ack| ack.merchant_id == endpoint.merchant_id);
-        let missing =
-            own.filter(|ack| endpoint.wants(&ack.event_type)).map(|ack| (ack.payment_id, ack.version)).collect();
-        Self { endpoint_id: endpoint.endpoint_id, missing, after: 0 }
+        let missing = endpoint.owed(account).into_iter().map(|ack| (ack.payment_id, ack.version)).collect();
+        let latest_only = endpoint.order == Order::LatestOnly;
+        Self { endpoint_id: endpoint.endpoint_id, latest_only, missing, after: 0 }
+    }
+
+    /// A later one than the last promised takes its place where the latest only is wanted: nobody was told that it is done.
+    fn strike_out(&mut self, change: (PaymentId, i64)) {
+        let is_known = self.missing.remove(&change);
+        if self.latest_only && !is_known {
+            self.missing.retain(|(payment_id, version)| *payment_id != change.0 || *version > change.1);
+        }
     }
 
     /// Reads on from where it was.
@@ -178,8 +187,11 @@ impl Wait {
         while !self.missing.is_empty() {
             let within = deadline.saturating_duration_since(Instant::now()).max(LAST_LOOK);
             let page = simulator.arrivals(self.endpoint_id, self.after, PAGE, within).await?;
-            let came = page.arrivals.iter().filter_map(change_of).filter(|change| self.missing.remove(change)).count();
-            progress.inc(u64::try_from(came)?);
+            let before = self.missing.len();
+            for change in page.arrivals.iter().filter_map(change_of) {
+                self.strike_out(change);
+            }
+            progress.inc(u64::try_from(before - self.missing.len())?);
             self.after = page.next;
             if page.arrivals.len() < PAGE {
                 return Ok(());

@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use domain::ids::{EndpointId, MerchantId, PaymentId};
+use domain::ledger::Order;
 use domain::test_event;
 
-use super::{Late, Lists, Lost, Phantom, Repeated, Seen, Stale, Unacknowledged, Unsigned, Verdict, Wrong};
+use super::{Late, Lists, Lost, OutOfOrder, Phantom, Repeated, Seen, Stale, Unacknowledged, Unsigned, Verdict, Wrong};
 use crate::account::{Account, Acknowledgement, Endpoint};
 use crate::latency::change_of;
 use crate::payments_api::PaymentState;
@@ -20,11 +21,15 @@ type Change = (PaymentId, i64);
 pub fn judge(account: &Account, seen: &Seen, late_after: Duration) -> Verdict {
     let promises = Promises::of(account);
     let mut lists = Lists { unknown: account.unknown.clone(), ..Lists::default() };
-    let (mut expected, mut unsigned) = (0, 0);
+    let (mut expected, mut superseded, mut unsigned) = (0, 0, 0);
     for endpoint in &account.endpoints {
         let arrivals = seen.arrivals.get(&endpoint.endpoint_id).map(Vec::as_slice).unwrap_or_default();
         let arrived = judge_arrivals(endpoint, arrivals, &promises, seen, late_after, &mut lists);
-        expected += judge_promises(endpoint, account, &arrived, &mut lists.lost);
+        judge_order(endpoint, arrivals, &mut lists.out_of_order);
+        let owed = endpoint.owed(account);
+        superseded += superseded_at(endpoint, account, &owed, &arrived);
+        expected += owed.len();
+        judge_promises(endpoint, owed, &arrived, &mut lists.lost);
         if let Some(rejections) = seen.rejections.get(&endpoint.endpoint_id) {
             unsigned += rejections.rejected_signature;
             lists.unsigned.extend(rejections.rejections.iter().map(|rejection| Unsigned {
@@ -35,17 +40,20 @@ pub fn judge(account: &Account, seen: &Seen, late_after: Duration) -> Verdict {
             }));
         }
     }
-    let wrong = lists.lost.len() + lists.phantom.len() + lists.stale.len();
+    let wrong = lists.lost.len() + lists.phantom.len() + lists.stale.len() + lists.out_of_order.len();
     Verdict {
         balanced: expected > 0 && wrong == 0 && unsigned == 0,
         acknowledged: account.acknowledged.len(),
         expected,
         delivered: expected - lists.lost.len(),
         lost: lists.lost.len(),
+        superseded,
         repeated: lists.repeated.len(),
+        unexplained: None,
         phantom: lists.phantom.len(),
         stale: lists.stale.len(),
         unsigned,
+        out_of_order: lists.out_of_order.len(),
         late: lists.late.len(),
         unacknowledged: lists.unacknowledged.len(),
         unknown: lists.unknown.len(),
@@ -91,7 +99,8 @@ fn judge_arrivals(
         let webhook_id = || arrival.webhook_id.clone();
         if !arrival.repeats.is_empty() {
             let (first_at, repeats) = (arrival.first_at, arrival.repeats.clone());
-            lists.repeated.push(Repeated { endpoint_id, webhook_id: webhook_id(), first_at, repeats });
+            let causes = Vec::new();
+            lists.repeated.push(Repeated { endpoint_id, webhook_id: webhook_id(), first_at, repeats, causes });
         }
         let change = change_of(arrival);
         // Somebody asked the portal for it: the account promises none.
@@ -120,8 +129,9 @@ fn judge_arrivals(
             Some(ack) => {
                 let after = arrival.first_at.since(ack.acknowledged_at);
                 if after > late_after {
-                    let after_ms = after.as_millis();
-                    lists.late.push(Late { endpoint_id, webhook_id: webhook_id(), payment_id, version, after_ms });
+                    let (after_ms, acknowledged_at) = (after.as_millis(), ack.acknowledged_at);
+                    let webhook_id = webhook_id();
+                    lists.late.push(Late { endpoint_id, webhook_id, payment_id, version, acknowledged_at, after_ms });
                 }
             }
         }
@@ -129,18 +139,15 @@ fn judge_arrivals(
     arrived
 }
 
-/// Answers how many deliveries the endpoint was owed, and lists those that are missing.
-fn judge_promises(endpoint: &Endpoint, account: &Account, arrived: &HashSet<Change>, lost: &mut Vec<Lost>) -> usize {
+/// Lists what the endpoint was owed and did not get.
+fn judge_promises(endpoint: &Endpoint, owed: Vec<&Acknowledgement>, arrived: &HashSet<Change>, lost: &mut Vec<Lost>) {
     // Two promises of one version can't both be kept: the second has no event of its own.
     let mut promised = HashSet::new();
-    let mut expected = 0;
-    for ack in &account.acknowledged {
-        if ack.merchant_id != endpoint.merchant_id || !endpoint.wants(&ack.event_type) {
-            continue;
-        }
-        expected += 1;
+    let latest = latest(arrived);
+    for ack in owed {
         let change = (ack.payment_id, ack.version);
-        if !(promised.insert(change) && arrived.contains(&change)) {
+        let replaced = || endpoint.order == Order::LatestOnly && latest.get(&change.0) > Some(&change.1);
+        if !(promised.insert(change) && (arrived.contains(&change) || replaced())) {
             lost.push(Lost {
                 endpoint_id: endpoint.endpoint_id,
                 merchant_id: endpoint.merchant_id,
@@ -152,7 +159,52 @@ fn judge_promises(endpoint: &Endpoint, account: &Account, arrived: &HashSet<Chan
             });
         }
     }
-    expected
+}
+
+/// How many promised changes did not come since a later one of their payment was owed, where the latest only is wanted.
+fn superseded_at(
+    endpoint: &Endpoint,
+    account: &Account,
+    owed: &[&Acknowledgement],
+    arrived: &HashSet<Change>,
+) -> usize {
+    if endpoint.order != Order::LatestOnly {
+        return 0;
+    }
+    let last: HashMap<PaymentId, i64> = owed.iter().map(|ack| (ack.payment_id, ack.version)).collect();
+    let own = account.acknowledged.iter().filter(|ack| ack.merchant_id == endpoint.merchant_id);
+    own.filter(|ack| endpoint.wants(&ack.event_type))
+        .filter(|ack| last.get(&ack.payment_id) > Some(&ack.version))
+        .filter(|ack| !arrived.contains(&(ack.payment_id, ack.version)))
+        .count()
+}
+
+/// The latest version of each payment that has arrived.
+fn latest(arrived: &HashSet<Change>) -> HashMap<PaymentId, i64> {
+    let mut latest = HashMap::new();
+    for (payment_id, version) in arrived {
+        let known = latest.entry(*payment_id).or_insert(*version);
+        *known = (*known).max(*version);
+    }
+    latest
+}
+
+/// Where the versions of a payment are wanted in order, none may come for the first time after a later one.
+fn judge_order(endpoint: &Endpoint, arrivals: &[Arrival], out_of_order: &mut Vec<OutOfOrder>) {
+    if !endpoint.order.is_in_line() {
+        return;
+    }
+    let mut latest: HashMap<PaymentId, i64> = HashMap::new();
+    for arrival in arrivals {
+        let Some((payment_id, version)) = change_of(arrival) else { continue };
+        let before = latest.entry(payment_id).or_insert(version);
+        if version < *before {
+            let (webhook_id, endpoint_id) = (arrival.webhook_id.clone(), endpoint.endpoint_id);
+            let (after_version, arrived_at) = (*before, arrival.first_at);
+            out_of_order.push(OutOfOrder { endpoint_id, webhook_id, payment_id, version, after_version, arrived_at });
+        }
+        *before = version.max(*before);
+    }
 }
 
 fn wrong(

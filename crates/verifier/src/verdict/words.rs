@@ -15,10 +15,17 @@ impl fmt::Display for Verdict {
         line("expected", count(self.expected), "each of them at each endpoint that wants it")?;
         line("delivered", count(self.delivered), "of the expected, those that arrived")?;
         line("lost", count(self.lost), "expected and not arrived")?;
+        if self.superseded > 0 {
+            line("superseded", count(self.superseded), "not expected: the latest only was wanted, and came")?;
+        }
         line("repeated", count(self.repeated), "accepted more than once (allowed)")?;
+        if let Some(unexplained) = self.unexplained {
+            line("  unexplained", count(unexplained), "of these, by neither the attempt log nor a fault")?;
+        }
         line("phantom", count(self.phantom), "arrived, and there is no such change")?;
         line("stale", count(self.stale), "showed an object older than the event")?;
         line("unsigned", self.unsigned, "requests whose signature was not accepted")?;
+        line("out of order", count(self.out_of_order), "came after a later one, where order is wanted")?;
         line("late", count(self.late), "arrived later than asked for (allowed)")?;
         line("unacknowledged", count(self.unacknowledged), "arrived and true, but promised to nobody here")?;
         line("unknown", count(self.unknown), "requests that nobody answered")?;
@@ -55,8 +62,13 @@ impl Verdict {
             format!("{id} at {}, received {}: {}", u.endpoint_id, u.received_at, u.reason)
         })?;
         list(f, "repeated", &lists.repeated, |r| {
-            let times: Vec<_> = r.repeats.iter().map(ToString::to_string).collect();
+            let cause = |n: usize| r.causes.get(n).map_or_else(String::new, |cause| format!(" ({cause})"));
+            let times: Vec<_> = r.repeats.iter().enumerate().map(|(n, at)| format!("{at}{}", cause(n))).collect();
             format!("{} at {}, first {}, again {}", r.webhook_id, r.endpoint_id, r.first_at, times.join(", "))
+        })?;
+        list(f, "out of order", &lists.out_of_order, |o| {
+            let (id, version, after, at) = (o.payment_id, o.version, o.after_version, o.arrived_at);
+            format!("{} at {}: {id} version {version} came after version {after}, {at}", o.webhook_id, o.endpoint_id)
         })?;
         list(f, "late", &lists.late, |l| {
             let (id, version, after) = (l.payment_id, l.version, l.after_ms);

@@ -26,8 +26,12 @@ fn merchant(n: u32) -> Line {
 }
 
 fn endpoint(n: u32, merchant: u32, event_type: &str) -> Line {
+    endpoint_in(Order::Any, n, merchant, event_type)
+}
+
+fn endpoint_in(order: Order, n: u32, merchant: u32, event_type: &str) -> Line {
     let event_types = vec![event_type.parse().unwrap()];
-    Line::Endpoint(Endpoint { endpoint_id: id("ep_", n), merchant_id: id("mer_", merchant), event_types })
+    Line::Endpoint(Endpoint { endpoint_id: id("ep_", n), merchant_id: id("mer_", merchant), event_types, order })
 }
 
 /// Payments belong to merchant 1 and are acknowledged after 100 ms.
@@ -93,6 +97,8 @@ fn counts(verdict: &Verdict) -> Vec<(&'static str, usize)> {
         ("phantom", verdict.phantom),
         ("stale", verdict.stale),
         ("unsigned", unsigned),
+        ("superseded", verdict.superseded),
+        ("out of order", verdict.out_of_order),
         ("late", verdict.late),
         ("unacknowledged", verdict.unacknowledged),
         ("unknown", verdict.unknown),
@@ -223,6 +229,49 @@ fn a_rejected_signature_does_not_balance_and_is_listed() {
     assert_eq!(counts(&verdict), [("unsigned", 3)]);
     assert_eq!(verdict.lists.unsigned.len(), 1);
     assert!(!verdict.balanced);
+}
+
+/// Three acknowledged versions of a payment, and an endpoint that wants them in this order.
+fn three_versions(order: Order) -> Account {
+    let lines = [merchant(1), endpoint(1, 1, "*"), endpoint_in(order, 1, 1, "*")];
+    Account::from_lines(lines.into_iter().chain((1..=3).map(|version| acknowledged(1, version))))
+}
+
+#[test]
+fn an_earlier_version_after_a_later_one_is_out_of_order_where_order_is_wanted() {
+    let arrivals = || seen([(1, vec![arrival(1, 1), arrival(1, 3), arrival(2, 1), arrival(1, 2)])]);
+    let arrivals = || with_payment(arrivals(), 2, 1, 1);
+    let verdict = judge(&three_versions(Order::PerObject), &arrivals(), MINUTE);
+    assert_eq!(counts(&verdict), [("out of order", 1), ("unacknowledged", 1)]);
+    let OutOfOrder { version, after_version, .. } = verdict.lists.out_of_order[0];
+    assert_eq!((version, after_version, verdict.balanced), (2, 3, false));
+    let verdict = judge(&three_versions(Order::Any), &arrivals(), MINUTE);
+    assert_eq!((counts(&verdict), verdict.balanced), (vec![("unacknowledged", 1)], true));
+    let repeated_late = Arrival { repeats: vec![at(900)], repeat_versions: vec![Some(3)], ..arrival(1, 1) };
+    let in_order = seen([(1, vec![repeated_late, arrival(1, 2), arrival(1, 3)])]);
+    let verdict = judge(&three_versions(Order::PerObject), &in_order, MINUTE);
+    assert_eq!((counts(&verdict), verdict.balanced), (vec![("repeated", 1)], true), "first arrivals count");
+}
+
+#[test]
+fn where_the_latest_only_is_wanted_the_last_one_must_come_and_the_others_may_give_way() {
+    let of = |arrivals| judge(&three_versions(Order::LatestOnly), &seen([(1, arrivals)]), MINUTE);
+    let verdict = of(vec![arrival(1, 1), arrival(1, 3)]);
+    assert_eq!((counts(&verdict), verdict.expected, verdict.balanced), (vec![("superseded", 1)], 1, true));
+    let verdict = of(vec![arrival(1, 1), arrival(1, 2), arrival(1, 3)]);
+    assert_eq!((counts(&verdict), verdict.balanced), (vec![], true));
+    let verdict = of(vec![arrival(1, 1), arrival(1, 2)]);
+    assert_eq!((counts(&verdict), verdict.lists.lost[0].version), (vec![("lost", 1)], 3));
+    let verdict = of(vec![arrival(1, 3), arrival(1, 2)]);
+    assert_eq!((counts(&verdict), verdict.balanced), (vec![("superseded", 1), ("out of order", 1)], false));
+}
+
+#[test]
+fn a_change_that_nobody_was_told_of_may_take_the_place_of_the_last_one() {
+    let arrivals = with_payment(seen([(1, vec![arrival(1, 1), arrival(1, 4)])]), 1, 1, 4);
+    let verdict = judge(&three_versions(Order::LatestOnly), &arrivals, MINUTE);
+    assert_eq!(counts(&verdict), [("superseded", 1), ("unacknowledged", 1)]);
+    assert!(verdict.balanced);
 }
 
 #[test]
