@@ -3,6 +3,7 @@
 mod disasters;
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use futures_util::future::{join_all, select_all, try_join_all};
 use sqlx::postgres::PgConnectOptions;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 use crate::components::Components;
 use crate::folder::{self, Folder};
@@ -63,6 +64,8 @@ pub struct Stack {
     settings: Vec<(String, String)>,
     // In the order of their start.
     running: Mutex<Vec<Arc<Process>>>,
+    /// Another one runs.
+    started: Notify,
 }
 
 /// How to start a part, and how to know that it can be used.
@@ -78,8 +81,9 @@ impl Stack {
     /// If the secrets can't be written.
     pub fn new(folder: Folder, ports: Ports, kit: Kit, progress: Progress) -> anyhow::Result<Self> {
         let secrets = Secrets::open(folder.of("secrets"))?;
-        let (further, routes, running) = (Further::default(), Routes::default(), Mutex::default());
-        Ok(Self { folder, ports, further, routes, kit, secrets, progress, settings: Vec::new(), running })
+        let (further, routes) = (Further::default(), Routes::default());
+        let (settings, running, started) = (Vec::new(), Mutex::default(), Notify::new());
+        Ok(Self { folder, ports, further, routes, kit, secrets, progress, settings, running, started })
     }
 
     /// Has the processes meet each other by these ways. Whoever stands in front of a door must be there before they start.
@@ -223,6 +227,8 @@ impl Stack {
     /// If the state can't be written.
     pub async fn died(&self) -> anyhow::Result<(String, ExitStatus)> {
         loop {
+            let mut another = pin!(self.started.notified());
+            another.as_mut().enable();
             let ends: Vec<_> = self
                 .running
                 .lock()
@@ -234,9 +240,14 @@ impl Stack {
                 })
                 .collect();
             if ends.is_empty() {
-                return std::future::pending().await;
+                another.await;
+                continue;
             }
-            let ((process, status), ..) = select_all(ends).await;
+            let (process, status) = tokio::select! {
+                (ended, ..) = select_all(ends) => ended,
+                // It may die, too.
+                () = another => continue,
+            };
             let mut running = self.running.lock().await;
             let before = running.len();
             running.retain(|other| !Arc::ptr_eq(other, &process));
@@ -359,6 +370,7 @@ impl Stack {
         }
         let process = Arc::new(Process::spawn(spec).await?);
         running.push(Arc::clone(&process));
+        self.started.notify_waiters();
         self.write_down(&running)?;
         Ok(process)
     }

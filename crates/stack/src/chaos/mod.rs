@@ -38,8 +38,8 @@ const SECOND_CONSUMER: &str = "webhook-consumer-2";
 /// What makes the ledger look for overdue work in seconds instead of minutes: otherwise a run of a few minutes would end
 /// before the reconciler has anything to do.
 const SETTINGS: [(&str, &str); 7] = [
-    ("EVERHOOK_OVERDUE_AFTER", "20s"),
-    ("EVERHOOK_OVERTAKEN_AFTER", "15s"),
+    ("EVERHOOK_OVERDUE_AFTER", "45s"),
+    ("EVERHOOK_OVERTAKEN_AFTER", "20s"),
     ("EVERHOOK_UNROUTED_AFTER", "60s"),
     ("EVERHOOK_LEASE_MARGIN", "2s"),
     ("EVERHOOK_STALLED_AFTER", "20s"),

@@ -109,11 +109,12 @@ impl Report {
     }
 
     fn points(&self) -> String {
-        let hit = self.count(|outcome| matches!(outcome, Outcome::Hit { .. }));
-        match (hit, self.count(|outcome| *outcome == Outcome::NotHit), self.plan.has_points()) {
-            (.., false) => "These programs have no fault points: only times are at random.".to_owned(),
-            (hit, missed, true) => format!("Of the armed points {hit} were hit; {missed} nobody passed in time."),
+        if !self.plan.has_points() {
+            return "No point was armed: the programs have none, or the plan names none.".to_owned();
         }
+        let hit = self.count(|outcome| matches!(outcome, Outcome::Hit { .. }));
+        let armed = self.struck.iter().filter(|struck| struck.fault.act.kind() == "point").count();
+        format!("Points armed {armed} times, and hit {hit} times.")
     }
 
     fn troubles(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -243,3 +244,6 @@ impl fmt::Display for Troubles<'_> {
         self.0.troubles(f)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,3 +73,29 @@ async fn a_death_is_told_with_its_cause_and_only_when_nobody_asked_for_it() {
     assert_eq!((name.as_str(), stack::process::describe(status).as_str()), ("restate", "was killed by signal 9"));
     stack.stop_all().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_death_of_what_was_started_after_somebody_began_to_watch_is_told_too() {
+    let (stack, _scratch) = components_only().await;
+    stack.kill9("restate").await.unwrap();
+    let (died, ()) = tokio::join!(stack.died(), async {
+        stack.start("restate").await.unwrap();
+        let identity = stack::process::identity::Identity::of(stack.pid("restate").await.unwrap()).unwrap();
+        assert!(identity.signal(rustix::process::Signal::KILL).unwrap());
+    });
+    assert_eq!(died.unwrap().0, "restate");
+    stack.stop_all().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_postgres_answers_nobody_until_it_is_let_go_on() {
+    let (stack, _scratch) = components_only().await;
+    let mut connection = postgres(&stack).await;
+    let frozen = stack.freeze("postgres").await.unwrap();
+    assert!(frozen.count() > 3, "its back ends stand still, too");
+    let mut answer = std::pin::pin!(sqlx::query_scalar::<_, i32>("select 7").fetch_one(&mut connection));
+    tokio::time::timeout(std::time::Duration::from_millis(500), &mut answer).await.unwrap_err();
+    drop(frozen);
+    assert_eq!(answer.await.unwrap(), 7);
+    stack.stop_all().await.unwrap();
+}
