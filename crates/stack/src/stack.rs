@@ -1,8 +1,10 @@
 //! The stack: the components and our services as child processes that can be killed, wiped and started again.
 
+use std::collections::HashMap;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -14,7 +16,7 @@ use crate::components::Components;
 use crate::folder::{self, Folder};
 use crate::kafka;
 use crate::kafka::probe::Probe;
-use crate::ports::Ports;
+use crate::ports::{Door, Ports};
 use crate::postgres::{self, Postgres, roles};
 use crate::process::user::User;
 use crate::process::{Process, Spec, Stopped, run};
@@ -22,13 +24,13 @@ use crate::progress::Progress;
 use crate::ready::{self, Ready};
 use crate::restate;
 use crate::secrets::Secrets;
-use crate::services::Services;
+use crate::services::{Services, lasting_door};
 use crate::state::{Entry, State};
 
 /// Longer than any of them takes on a busy machine; a dead one is noticed at once.
 const READY_WITHIN: Duration = Duration::from_secs(90);
-/// Longer than any of them takes to finish what is under way.
-const STOP_WITHIN: Duration = Duration::from_secs(25);
+/// Longer than any of them takes to finish what is under way: webhook-consumer waits for the longest time-out.
+const STOP_WITHIN: Duration = Duration::from_secs(80);
 
 /// The components, in the order of their start.
 const COMPONENTS: [&str; 3] = ["postgres", "kafka", "restate"];
@@ -54,6 +56,8 @@ pub struct Stack {
     progress: Progress,
     /// Environment of our services, over their defaults.
     settings: Vec<(String, String)>,
+    /// What services listen at, held for as long as the stack lives, as systemd holds them.
+    sockets: std::sync::Mutex<HashMap<Door, Arc<TcpListener>>>,
     // In the order of their start.
     running: Mutex<Vec<Arc<Process>>>,
 }
@@ -71,7 +75,16 @@ impl Stack {
     /// If the secrets can't be written.
     pub fn new(folder: Folder, ports: Ports, kit: Kit, progress: Progress) -> anyhow::Result<Self> {
         let secrets = Secrets::open(folder.of("secrets"))?;
-        Ok(Self { folder, ports, kit, secrets, progress, settings: Vec::new(), running: Mutex::default() })
+        Ok(Self {
+            folder,
+            ports,
+            kit,
+            secrets,
+            progress,
+            settings: Vec::new(),
+            sockets: Default::default(),
+            running: Mutex::default(),
+        })
     }
 
     /// Gives our services an environment variable, `EVERHOOK_OVERDUE_AFTER` say, when they are started next.
@@ -280,9 +293,24 @@ impl Stack {
             _ => {
                 let services = self.services().with_context(|| format!("there is no {name} in this stack"))?;
                 let (spec, ready) = services.service(name)?;
-                Ok(Part { spec, ready })
+                let socket = lasting_door(name).map(|door| self.socket(door)).transpose()?;
+                Ok(Part { spec: Spec { socket, ..spec }, ready })
             }
         }
+    }
+
+    /// The socket of a door: bound once, and passed to each process that serves there.
+    fn socket(&self, door: Door) -> anyhow::Result<Arc<TcpListener>> {
+        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(socket) = sockets.get(&door) {
+            return Ok(Arc::clone(socket));
+        }
+        let port = self.ports.of(door);
+        let socket = TcpListener::bind(("127.0.0.1", port))
+            .with_context(|| format!("can't listen on port {port} for {}", door.name()))?;
+        let socket = Arc::new(socket);
+        sockets.insert(door, Arc::clone(&socket));
+        Ok(socket)
     }
 
     /// Starts the process and writes it down before anybody waits for it: not even a launcher that is killed now

@@ -45,6 +45,7 @@ pub fn prepare(kafka: &components::Kafka, folder: &Path, log: PathBuf, ports: &P
         log,
         user: None,
         stop_signal: Signal::TERM,
+        socket: None,
     })
 }
 

@@ -6,7 +6,7 @@ use super::*;
 
 impl Lab {
     /// What Restate's admin API answers.
-    async fn restate(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+    pub(super) async fn restate(&self, method: Method, path: &str, body: Option<Value>) -> Value {
         let client = chassis::client::build(chassis::client::Limits::default()).unwrap();
         let request = client.request(method.clone(), self.url(Door::RestateAdmin).join(path).unwrap());
         let response = body.iter().fold(request, reqwest::RequestBuilder::json).send().await.unwrap();
