@@ -28,6 +28,8 @@ let
     // flags
     // cfg.settings;
     secrets = lib.mapAttrs (_: pathOf) secrets;
+    lasting = service.lasting or false;
+    stopWithin = service.stopWithin or "30s";
   };
 in
 {

@@ -99,6 +99,7 @@ rec {
       done
     ''} ${toString port}";
 
+  # A lasting service leaves its listening socket to the process that follows: requests wait there meanwhile.
   # `secrets` are flags whose values are paths of files on the host: systemd hands the files over, whoever owns them.
   program =
     {
@@ -109,6 +110,8 @@ rec {
       flags,
       secrets ? { },
       oneshot ? false,
+      lasting ? false,
+      stopWithin ? "30s",
     }:
     let
       given = lib.filterAttrs (_: path: path != null) secrets;
@@ -123,6 +126,8 @@ rec {
         wants = [ "network-online.target" ];
         after = [ "network-online.target" ];
         startLimitIntervalSec = 0;
+        # What systemd keeps for a unit outlives a restart, but not a stop.
+        stopIfChanged = !lasting;
         serviceConfig =
           hardening
           // {
@@ -144,9 +149,9 @@ rec {
               patient
               // {
                 Type = "notify";
-                # Its own limit for the work under way is 20 s.
-                TimeoutStopSec = "30s";
+                TimeoutStopSec = stopWithin;
               }
+              // lib.optionalAttrs lasting { FileDescriptorStoreMax = 1; }
           );
       };
 

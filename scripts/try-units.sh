@@ -82,6 +82,24 @@ for name in "${services[@]}"; do
     echo "$name: pid $before, now $(property "$name" MainPID)"
 done
 
+step "a request waits while its service is restarted"
+for name in "${services[@]}"; do
+    [ "$(property "$name" FileDescriptorStoreMax)" != 0 ] || continue
+    # Its flag says where it listens.
+    listen=$(systemctl cat "$name" | sed -n 's/^ExecStart=.*--listen"\{0,1\} "\{0,1\}\([0-9.:]*\).*/\1/p')
+    asked=$(mktemp)
+    (while [ -e "$asked" ]; do curl --silent --output /dev/null --write-out '%{http_code}\n' --max-time 30 "http://$listen/health" || true; done) >"$asked.codes" &
+    asking=$!
+    for _ in 1 2 3; do systemctl restart "$name"; done
+    rm "$asked"
+    wait "$asking"
+    failed=$(grep -vc '^200$' "$asked.codes" || true)
+    answered=$(grep -c '^200$' "$asked.codes" || true)
+    rm "$asked.codes"
+    [ "$failed" = 0 ] && [ "$answered" -gt 0 ] || fail "$name: $failed requests failed while it was restarted, $answered were answered"
+    echo "$name: $answered requests at $listen, none failed"
+done
+
 step "a changed credential counts after a restart"
 token=$secrets/operator-token
 url=http://127.0.0.1:3003/parked-records

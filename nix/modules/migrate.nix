@@ -10,6 +10,9 @@
 let
   unit = import ../unit.nix { inherit lib pkgs utils; };
   cfg = config.services.everhook.migrate;
+  services = map (name: "everhook-${name}.service") (
+    lib.filter (name: config.services.everhook.${name}.enable) (lib.attrNames (import ../services.nix))
+  );
   made = unit.program {
     unit = "everhook-migrate";
     description = "Everhook: bring the schema up to date";
@@ -52,9 +55,9 @@ in
       systemd.services.everhook-migrate = lib.mkMerge [
         made.service
         {
-          before = map (name: "everhook-${name}.service") (
-            lib.filter (name: config.services.everhook.${name}.enable) (lib.attrNames (import ../services.nix))
-          );
+          before = services;
+          # A service that is restarted while the system is switched comes after the new migrations, too.
+          wantedBy = services;
         }
         (lib.mkIf (cfg.user != null) {
           serviceConfig = {

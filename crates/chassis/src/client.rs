@@ -3,6 +3,10 @@
 
 use std::time::Duration;
 
+/// A connection that was idle for so long is not used again: a server that stops closes what is idle for longer
+/// ([`crate::connections`]), and a request that meets this would be lost.
+pub const REUSED_WITHIN: Duration = Duration::from_secs(1);
+
 /// Limits of a client.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -32,6 +36,7 @@ pub fn build(limits: Limits) -> Result<reqwest::Client, reqwest::Error> {
         .timeout(limits.whole)
         .tcp_nodelay(true)
         .pool_max_idle_per_host(256)
+        .pool_idle_timeout(REUSED_WITHIN)
         .no_proxy()
         .build()
 }

@@ -1,12 +1,21 @@
-//! The one HTTP door in: `/health`, TCP_NODELAY, and a clean stop.
+//! The one HTTP door in: `/health`, TCP_NODELAY, and a stop that no client notices.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 
 use axum::Router;
+use axum::body::Body;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Request, Response};
 use axum::routing::get;
-use axum::serve::ListenerExt;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use tokio::net::TcpListener;
+use tower_service::Service as _;
 
+use crate::connections::{self, Farewell};
+use crate::listener::{self, Passed};
 use crate::{Lifecycle, Problem};
 
 /// The server could not start or died.
@@ -20,6 +29,9 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// What was passed to the process is no socket that can be listened at.
+    #[error("the socket that was passed to this process can't be listened at; pass a listening TCP socket, or none")]
+    Passed(#[source] std::io::Error),
 }
 
 /// Binds the address.
@@ -30,21 +42,49 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })
 }
 
-/// Serves until the lifecycle stops, then finishes the requests under way.
+/// As [`bind`], for a door that stays open while one process follows another: the socket that was passed as systemd does
+/// it, if it has this address; otherwise a new one, which systemd is asked to keep for the next process.
+/// Call it once.
+///
+/// # Errors
+/// If the address is taken, or what was passed is of no use.
+pub async fn take_over(address: SocketAddr) -> Result<TcpListener, Error> {
+    match listener::passed(address).map_err(Error::Passed)? {
+        Passed::Fits(listener) => return Ok(listener),
+        Passed::Elsewhere(other) => {
+            tracing::info!(passed = %other, %address, "the socket that was passed has another address, and is let go");
+            listener::forget();
+        }
+        Passed::Nothing => {}
+    }
+    let listener = bind(address).await?;
+    listener::keep(&listener);
+    Ok(listener)
+}
+
+/// Serves until the lifecycle stops. The requests that come before their connection has heard of that are served, too;
+/// each answer then says that it is its connection's last.
 /// Adds `GET /health` (200 as soon as the process serves) and a problem+json answer for unknown paths.
 pub fn serve(lifecycle: &Lifecycle, listener: TcpListener, router: Router) {
     let router = router
         .route("/health", get(|| async { "ok" }))
         .fallback(|| async { Problem::not_found("there is nothing at this path") });
-    let listener = listener.tap_io(|io| {
-        if let Err(error) = io.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY could not be set on a connection");
-        }
+    let own = lifecycle.clone();
+    connections::accept(lifecycle, "http server", listener, Farewell::Gradual, move |stream| {
+        let (router, lifecycle) = (router.clone(), own.clone());
+        let service = service_fn(move |request| answer(router.clone(), lifecycle.clone(), request));
+        http1::Builder::new().serve_connection(stream, service)
     });
-    let stopped = lifecycle.stopped();
-    lifecycle.spawn_vital("http server", async move {
-        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
-            tracing::error!(%error, "the HTTP server ended");
-        }
-    });
+}
+
+async fn answer(
+    mut router: Router,
+    lifecycle: Lifecycle,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let mut response = router.call(request.map(Body::new)).await?;
+    if lifecycle.is_stopping() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
 }

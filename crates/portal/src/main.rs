@@ -29,7 +29,7 @@ fn main() -> anyhow::Result<()> {
         let pool = connect(flags.database.database_connections.saturating_sub(for_lists), Statements::Any)?;
         let token_keys = TokenKeys::from_file(&flags.token_key_file)?;
         let portal = Portal { pool, lists, data_service, token_keys, egress: flags.egress.policy() };
-        let listener = server::bind(flags.listen).await?;
+        let listener = server::take_over(flags.listen).await?;
         server::serve(&lifecycle, listener, router(portal, operator));
         lifecycle.finish(flags.service.shutdown_timeout).await?;
         Ok(())

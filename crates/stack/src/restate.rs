@@ -33,6 +33,7 @@ pub fn prepare(server: &Path, folder: &Path, log: PathBuf, ports: &Ports, identi
         log,
         user: None,
         stop_signal: Signal::TERM,
+        socket: None,
     })
 }
 

@@ -72,6 +72,17 @@ pub fn check_one(binaries: &Path, name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The door of a service that takes its socket over from the process before: requests wait there for the next one.
+#[must_use]
+pub fn lasting_door(name: &str) -> Option<Door> {
+    match name {
+        "payments-api" => Some(Door::PaymentsApi),
+        "data-service" => Some(Door::DataService),
+        "portal" => Some(Door::Portal),
+        _ => None,
+    }
+}
+
 impl Services<'_> {
     /// The services that a stack starts, in no order: each waits for what it needs.
     #[must_use]
@@ -225,6 +236,7 @@ impl Services<'_> {
             log: self.folder.log(name),
             user: None,
             stop_signal: Signal::TERM,
+            socket: None,
         }
     }
 }

@@ -2,10 +2,12 @@
 
 mod disasters;
 
+use std::collections::HashMap;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitStatus;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -17,7 +19,7 @@ use crate::components::Components;
 use crate::folder::{self, Folder};
 use crate::kafka;
 use crate::kafka::probe::Probe;
-use crate::ports::{Further, Ports};
+use crate::ports::{Door, Further, Ports};
 use crate::postgres::roles::{self, Login};
 use crate::postgres::{self, Postgres};
 use crate::process::frozen::Frozen;
@@ -28,13 +30,13 @@ use crate::ready::{self, Ready};
 use crate::restate;
 use crate::routes::Routes;
 use crate::secrets::Secrets;
-use crate::services::{self, Services};
+use crate::services::{self, Services, lasting_door};
 use crate::state::{Entry, State};
 
 /// Longer than any of them takes on a busy machine; a dead one is noticed at once.
 const READY_WITHIN: Duration = Duration::from_secs(90);
-/// Longer than any of them takes to finish what is under way.
-const STOP_WITHIN: Duration = Duration::from_secs(25);
+/// Longer than any of them takes to finish what is under way: webhook-consumer waits for the longest time-out.
+const STOP_WITHIN: Duration = Duration::from_secs(80);
 
 /// The components, in the order of their start.
 const COMPONENTS: [&str; 3] = ["postgres", "kafka", "restate"];
@@ -62,6 +64,8 @@ pub struct Stack {
     progress: Progress,
     /// Environment of our services, over their defaults.
     settings: Vec<(String, String)>,
+    /// What services listen at, held for as long as the stack lives, as systemd holds them.
+    sockets: std::sync::Mutex<HashMap<Door, Arc<TcpListener>>>,
     // In the order of their start.
     running: Mutex<Vec<Arc<Process>>>,
     /// Another one runs.
@@ -81,9 +85,9 @@ impl Stack {
     /// If the secrets can't be written.
     pub fn new(folder: Folder, ports: Ports, kit: Kit, progress: Progress) -> anyhow::Result<Self> {
         let secrets = Secrets::open(folder.of("secrets"))?;
-        let (further, routes) = (Further::default(), Routes::default());
+        let (further, routes, sockets) = (Further::default(), Routes::default(), std::sync::Mutex::default());
         let (settings, running, started) = (Vec::new(), Mutex::default(), Notify::new());
-        Ok(Self { folder, ports, further, routes, kit, secrets, progress, settings, running, started })
+        Ok(Self { folder, ports, further, routes, kit, secrets, progress, settings, sockets, running, started })
     }
 
     /// Has the processes meet each other by these ways. Whoever stands in front of a door must be there before they start.
@@ -354,9 +358,24 @@ impl Stack {
             _ => {
                 let services = self.services().with_context(|| format!("there is no {name} in this stack"))?;
                 let (spec, ready) = services.service(name)?;
-                Ok(Part { spec, ready })
+                let socket = lasting_door(name).map(|door| self.socket(door)).transpose()?;
+                Ok(Part { spec: Spec { socket, ..spec }, ready })
             }
         }
+    }
+
+    /// The socket of a door: bound once, and passed to each process that serves there.
+    fn socket(&self, door: Door) -> anyhow::Result<Arc<TcpListener>> {
+        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(socket) = sockets.get(&door) {
+            return Ok(Arc::clone(socket));
+        }
+        let port = self.ports.of(door);
+        let socket = TcpListener::bind(("127.0.0.1", port))
+            .with_context(|| format!("can't listen on port {port} for {}", door.name()))?;
+        let socket = Arc::new(socket);
+        sockets.insert(door, Arc::clone(&socket));
+        Ok(socket)
     }
 
     /// Starts the process and writes it down before anybody waits for it: not even a launcher that is killed now

@@ -73,8 +73,13 @@ pub struct Register {
     pub check_config: bool,
 }
 
+/// On SIGTERM: the longest time-out that an endpoint may have (60 s), the wait for a slot in its rate before that, and so
+/// long as a step tries to get a result recorded before the journal takes it (10 s).
+const SHUTDOWN_TIMEOUT: &str = "75s";
+
 /// Flags of `serve`.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("shutdown_timeout", |arg| arg.default_value(SHUTDOWN_TIMEOUT)))]
 pub struct Serve {
     /// Where Restate's invocations come in, over HTTP/2.
     #[arg(long, env = "EVERHOOK_LISTEN", default_value = "127.0.0.1:9080")]
@@ -173,7 +178,18 @@ fn property(text: &str) -> Result<Property, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+
+    #[test]
+    fn it_stops_later_than_the_longest_time_out_of_an_endpoint() {
+        let words = ["webhook-consumer", "serve", "--open", "--token-file", "/nowhere"];
+        match Config::try_parse_from(words).unwrap().command {
+            Command::Serve(serve) => assert_eq!(serve.service.shutdown_timeout, Duration::from_secs(75)),
+            Command::Register(_) => panic!("it was to serve"),
+        }
+    }
 
     #[test]
     fn a_property_s_value_is_not_shown() {

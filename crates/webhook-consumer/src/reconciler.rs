@@ -38,7 +38,7 @@ pub fn start(lifecycle: &Lifecycle, flags: &Serve, ledger: LedgerClient) -> Resu
         ingress,
         holder,
         every: flags.reconcile_every,
-        deployment: Deployment::Anew,
+        deployment: Deployment::AtStart,
     };
     let own = lifecycle.clone();
     lifecycle.spawn(async move {

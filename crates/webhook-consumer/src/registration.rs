@@ -20,7 +20,10 @@ use crate::progress::{self, Groups, Stall, Watch};
 use crate::topic::{self, Topics};
 
 const CLUSTER: &str = "everhook";
+const SERVICE: &str = "Delivery";
 const SINK: &str = "service://Delivery/event";
+/// A deployment that answers later is of no use to Restate, either.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 const TOPIC_TIMEOUT: Duration = Duration::from_secs(5);
 // As long as librdkafka's max.poll.interval.ms, which it may not exceed.
 const SESSION_TIMEOUT_MS: &str = "300000";
@@ -28,8 +31,11 @@ const SESSION_TIMEOUT_MS: &str = "300000";
 /// Whether the deployment is discovered again although it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deployment {
-    /// At start: the handlers or their options may have changed.
+    /// Somebody asks for it: what begins from now on goes here.
     Anew,
+    /// At start: the handlers or their options may have changed. But an older version that comes back does not take the
+    /// work from the newer one that was registered after it, as long as that one answers.
+    AtStart,
     /// Afterwards: only if Restate has forgotten it.
     IfMissing,
 }
@@ -106,7 +112,20 @@ struct Deployments {
 
 #[derive(Deserialize)]
 struct KnownDeployment {
+    id: String,
     uri: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Service {
+    name: String,
+    /// What begins goes to this one.
+    deployment_id: String,
+}
+
+#[derive(Deserialize)]
+struct Services {
+    services: Vec<Service>,
 }
 
 #[derive(Deserialize)]
@@ -133,6 +152,12 @@ struct Subscription {
     sink: String,
     #[serde(default)]
     options: Map<String, Value>,
+}
+
+impl KnownDeployment {
+    fn is_at(&self, uri: &str) -> bool {
+        self.uri.as_deref().is_some_and(|known| known.trim_end_matches('/') == uri.trim_end_matches('/'))
+    }
 }
 
 impl Registrar {
@@ -171,18 +196,38 @@ impl Registrar {
 
     async fn ensure_deployment(&self, deployment: Deployment) -> Result<(), Error> {
         let uri = self.flags.advertised_url.as_str();
-        if deployment == Deployment::IfMissing {
-            let known: Deployments = self.get("/deployments").await?;
-            let same = |known: &KnownDeployment| {
-                known.uri.as_deref().is_some_and(|known| known.trim_end_matches('/') == uri.trim_end_matches('/'))
-            };
-            if known.deployments.iter().any(same) {
+        if deployment != Deployment::Anew {
+            let Deployments { deployments } = self.get("/deployments").await?;
+            let is_known = deployments.iter().any(|known| known.is_at(uri));
+            if is_known && deployment == Deployment::IfMissing {
+                return Ok(());
+            }
+            if is_known && let Some(newer) = self.newer(&deployments).await? {
+                tracing::warn!(
+                    uri,
+                    newer,
+                    "another deployment was registered after this one and keeps the work that begins; run \
+                     `webhook-consumer register` with this --advertised-url to bring it back here"
+                );
                 return Ok(());
             }
         }
         self.send(Method::POST, "/deployments", Some(json!({ "uri": uri, "force": true }))).await?;
         tracing::info!(uri, "the deployment is registered with Restate");
         Ok(())
+    }
+
+    /// Where the work that begins goes to, if that is another deployment than this one, and answers.
+    async fn newer<'a>(&self, deployments: &'a [KnownDeployment]) -> Result<Option<&'a str>, Error> {
+        let Services { services } = self.get("/services").await?;
+        let latest = services.iter().find(|service| service.name == SERVICE).map(|service| &service.deployment_id);
+        let latest = deployments.iter().find(|known| Some(&known.id) == latest);
+        let Some(latest) = latest.filter(|latest| !latest.is_at(self.flags.advertised_url.as_str())) else {
+            return Ok(None);
+        };
+        let Some(uri) = latest.uri.as_deref() else { return Ok(None) };
+        let health = self.client.get(format!("{}/health", uri.trim_end_matches('/'))).timeout(HEALTH_TIMEOUT);
+        Ok(health.send().await.is_ok().then_some(uri))
     }
 
     async fn ensure_cluster(&self) -> Result<(), Error> {
@@ -364,3 +409,6 @@ impl Vigil {
         asked.map_err(|_| Error::Cut)?.map_err(Error::Progress)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,62 +1,57 @@
 //! Restate's door: TCP_NODELAY, which the SDK's own server does not set, and a stop on SIGTERM. Restate speaks HTTP/2;
 //! HTTP/1.1 is there for whoever asks `GET /health`.
+//!
+//! A stopping HTTP/2 server says GOAWAY, and finishes the requests that it has. But up to 1.7.12 Restate takes GOAWAY for the
+//! end of the connection (restatedev/restate, pull request 5311): it drops what is under way, and has it done again. So we
+//! say it only when nothing is under way, and refuse new invocations one by one until then.
 
-use std::pin::pin;
+use std::convert::Infallible;
 use std::time::Duration;
 
 use chassis::Lifecycle;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use chassis::connections::{self, Farewell};
+use http_body_util::{BodyExt as _, Either, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::{Service as _, service_fn};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
 use restate_sdk::endpoint::Endpoint;
 use restate_sdk::hyper::HyperEndpoint;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
 
 /// Invocations on one connection side by side.
 const MOST_STREAMS: u32 = 4096;
 /// A peer that answers no ping for so long is gone.
 const PING_EVERY: Duration = Duration::from_secs(20);
 
-/// Serves until the lifecycle stops, then lets the invocations under way finish.
+/// Serves until the lifecycle stops, then takes no more invocations and lets those under way finish.
 pub fn serve(lifecycle: &Lifecycle, listener: TcpListener, endpoint: Endpoint) {
-    let own = lifecycle.clone();
-    lifecycle.spawn_vital("restate's door", async move {
-        let mut stopped = pin!(own.stopped());
-        loop {
-            let accepted = tokio::select! {
-                () = &mut stopped => return,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, _)) => {
-                    own.spawn(connection(own.clone(), stream, endpoint.clone()));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a connection of Restate's could not be accepted");
-                    // Out of file descriptors: give the others a moment to end.
-                    own.sleep(Duration::from_millis(50)).await;
-                }
-            }
-        }
-    });
-}
-
-async fn connection(lifecycle: Lifecycle, stream: TcpStream, endpoint: Endpoint) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY could not be set on a connection");
-    }
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new());
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(PING_EVERY).max_concurrent_streams(MOST_STREAMS);
-    let connection = builder.serve_connection(TokioIo::new(stream), HyperEndpoint::new(endpoint));
-    let mut connection = pin!(connection);
-    let result = tokio::select! {
-        result = &mut connection => result,
-        () = lifecycle.stopped() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%error, "a connection of Restate's ended");
-    }
+    let (own, endpoint, under_way) = (lifecycle.clone(), HyperEndpoint::new(endpoint), TaskTracker::new());
+    let farewell = Farewell::After(under_way.clone());
+    connections::accept(lifecycle, "restate's door", listener, farewell, move |stream| {
+        let (own, endpoint, under_way) = (own.clone(), endpoint.clone(), under_way.clone());
+        let service = service_fn(move |request: Request<Incoming>| {
+            let answer = (!own.is_stopping()).then(|| (endpoint.call(request), under_way.token()));
+            async move {
+                let Some((answer, token)) = answer else {
+                    // Restate tries it again, at the process that follows.
+                    let mut response = Response::new(Either::Right(Empty::<Bytes>::new()));
+                    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+                    return Ok::<_, Infallible>(response);
+                };
+                // An invocation is under way for as long as its answer is.
+                let hold = move |frame| {
+                    let _under_way = &token;
+                    frame
+                };
+                Ok(answer.await?.map(|body| Either::Left(body.map_frame(hold))))
+            }
+        });
+        builder.serve_connection(stream, service).into_owned()
+    });
 }

@@ -159,6 +159,7 @@ fn perf_spec(folder: &Folder, name: &str, arguments: &[&str]) -> anyhow::Result<
         log: folder.log(name),
         user: None,
         stop_signal: Signal::INT,
+        socket: None,
     })
 }
 

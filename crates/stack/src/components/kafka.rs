@@ -58,6 +58,7 @@ async fn libs(cache: &Cache, progress: &Progress) -> anyhow::Result<PathBuf> {
             log: cache.log(NAME),
             user: None,
             stop_signal: Signal::TERM,
+            socket: None,
         };
         run::to_end(&spec, "check that Maven reaches its repository, then start again").await?;
         hashes::check_folder(&folder.join("libs"), HASHES)

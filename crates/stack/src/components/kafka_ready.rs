@@ -99,6 +99,7 @@ impl WarmUp<'_> {
             log: self.log.clone(),
             user: None,
             stop_signal: Signal::TERM,
+            socket: None,
         }
     }
 }

@@ -46,6 +46,7 @@ impl Project {
             log: cache.log(self.name),
             user: None,
             stop_signal: Signal::TERM,
+            socket: None,
         };
         run::to_end(&spec, "check that npm reaches its registry, then start again").await
     }

@@ -53,6 +53,7 @@ pub fn prepare(
         log,
         user: None,
         stop_signal: Signal::TERM,
+        socket: None,
     })
 }
 

@@ -113,6 +113,7 @@ impl Postgres<'_> {
             user: self.user.clone(),
             // A fast shutdown: it does not wait for clients to leave.
             stop_signal: Signal::INT,
+            socket: None,
         }
     }
 }

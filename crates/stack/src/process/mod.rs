@@ -12,10 +12,12 @@ pub mod user;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io;
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -44,6 +46,8 @@ pub struct Spec {
     pub user: Option<User>,
     /// What asks it to stop cleanly.
     pub stop_signal: Signal,
+    /// What it listens at, if that outlives it.
+    pub socket: Option<Arc<TcpListener>>,
 }
 
 /// A started process. It is killed when this value is dropped.
@@ -66,6 +70,9 @@ pub enum Stopped {
     /// It did not end in time and was killed.
     Killed,
 }
+
+/// What says which sockets are passed to a process; ours are for nobody else.
+const PASSED: [&str; 4] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_FDS_FIRST_FD"];
 
 struct Started {
     identity: Identity,
@@ -98,6 +105,14 @@ impl Process {
             .stderr(log)
             // A ctrl-C in the terminal is for the launcher, which then stops its children in order.
             .process_group(0);
+        for name in PASSED {
+            command.env_remove(name);
+        }
+        if let Some(socket) = &spec.socket {
+            let socket = socket.try_clone().with_context(|| format!("can't share the socket of {}", spec.name))?;
+            // As systemd does it, but that it begins at 0 instead of 3: a number that the child has not used yet.
+            command.stdin(OwnedFd::from(socket)).env("LISTEN_FDS", "1").env("LISTEN_FDS_FIRST_FD", "0");
+        }
         if let Some(user) = &spec.user {
             // The standard library drops the supplementary groups with the user.
             command.uid(user.uid).gid(user.gid);

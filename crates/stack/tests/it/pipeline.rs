@@ -9,6 +9,7 @@ mod latest_only;
 mod rate_limit;
 mod recovered;
 mod relay_killed;
+mod replaced;
 mod secrets;
 mod stalled;
 mod test_events;

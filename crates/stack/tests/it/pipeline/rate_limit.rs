@@ -79,7 +79,7 @@ async fn in_turns(lab: &Lab) {
 }
 
 /// Where Restate reaches a consumer: of its command line.
-fn advertised(pid: u32) -> String {
+pub(super) fn advertised(pid: u32) -> String {
     let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
     let mut words = line.split('\0').skip_while(|word| *word != "--advertised-url");
     words.nth(1).unwrap().to_owned()
