@@ -5,6 +5,7 @@ mod consumer_killed;
 mod darkness;
 mod in_order;
 mod latest_only;
+mod overload;
 mod rate_limit;
 mod recovered;
 mod relay_killed;
