@@ -18,6 +18,7 @@ pub mod lifecycle;
 mod listener;
 pub mod metrics;
 pub mod params;
+pub mod places;
 pub mod problem;
 pub mod server;
 pub mod telemetry;

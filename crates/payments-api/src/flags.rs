@@ -26,6 +26,10 @@ pub struct Flags {
     /// Make a merchant named "Demo merchant", and take payments that name no merchant for it.
     #[arg(long, env = "EVERHOOK_DEMO_MERCHANT")]
     pub demo_merchant: bool,
+    /// The most requests under way; what comes above is answered with 503 and `Retry-After` at once. Divided by what
+    /// the service does in a second, it is the longest that a request waits.
+    #[arg(long, env = "EVERHOOK_MOST_UNDER_WAY", default_value_t = 512)]
+    pub most_under_way: usize,
     /// Where the database is.
     #[command(flatten)]
     pub database: DatabaseFlags,

@@ -1,6 +1,8 @@
 //! Accepts payments. Whatever it acknowledges is committed, and its event with it.
 
 use anyhow::Context as _;
+use axum::middleware::from_fn_with_state;
+use chassis::places::{Places, admit};
 use chassis::{Lifecycle, lifecycle, server, telemetry};
 use clap::Parser;
 use payments_api::{Api, Flags, ensure_demo_merchant, forget_old_keys, router};
@@ -25,7 +27,9 @@ fn main() -> anyhow::Result<()> {
             ensure_demo_merchant(&lifecycle, &pool).await;
         }
         forget_old_keys(&lifecycle, &pool);
-        server::serve(&lifecycle, listener, router(Api::new(pool, flags.demo_merchant), door));
+        let router = router(Api::new(pool, flags.demo_merchant), door);
+        let places = Places::new(flags.most_under_way);
+        server::serve(&lifecycle, listener, router.layer(from_fn_with_state(places, admit)));
         lifecycle.finish(flags.service.shutdown_timeout).await?;
         Ok(())
     })

@@ -6,6 +6,7 @@ mod darkness;
 mod disasters;
 mod in_order;
 mod latest_only;
+mod overload;
 mod rate_limit;
 mod recovered;
 mod relay_killed;

@@ -11,6 +11,8 @@ use super::*;
 
 /// In turn, and twice each.
 const SERVICES: [&str; 5] = ["payments-api", "data-service", "cdc-relay", "webhook-consumer", "portal"];
+/// Far less than a busy machine takes: above that the API refuses some, and rightly.
+const RATE: f64 = 20.0;
 /// A POST is under way whenever something is stopped.
 const SLOW_MS: u64 = 1_500;
 /// A request waits for a process that starts on a busy machine, and is not sent again.
@@ -20,7 +22,7 @@ const ONE_TRY: Duration = Duration::from_secs(60);
 async fn no_request_fails_and_no_post_is_repeated_while_each_service_is_replaced_twice() {
     // The sweep must not cover for anybody.
     let mut lab = Lab::start(&[("EVERHOOK_UNROUTED_AFTER", "1h"), ("EVERHOOK_OVERTAKEN_AFTER", "1h")]).await;
-    let options = Options { one_try: ONE_TRY, ..lab.options(Until::Stopped, Pace::Open { rate: 50.0, most: 500 }, 1) };
+    let options = Options { one_try: ONE_TRY, ..lab.options(Until::Stopped, Pace::Open { rate: RATE, most: 500 }, 1) };
     let ready = set_up(options).await.unwrap();
     let slow = ready.endpoints[0].endpoint_id;
     lab.simulator().put_mood(slow, &json!({"mood": "slow", "delay_ms": SLOW_MS}), ANSWER).await.unwrap();
@@ -30,7 +32,7 @@ async fn no_request_fails_and_no_post_is_repeated_while_each_service_is_replaced
             let delivered = lab.count("select count(*) from deliveries where state = 'delivered'").await;
             until("the load goes on", ANSWER, || async {
                 let now = lab.count("select count(*) from deliveries where state = 'delivered'").await;
-                (now >= delivered + 100, now - delivered)
+                (now >= delivered + 50, now - delivered)
             })
             .await;
             replace(&lab, service).await;
