@@ -32,6 +32,30 @@ impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
         F: Fn(Vec<T>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Vec<R>> + Send,
     {
+        Self::start_with(lifecycle, lanes, most, |_| true, run)
+    }
+
+    /// As [`Batcher::start`], but an item whose caller has given up is not done any more: whoever gives up asks again, and
+    /// done for nobody, it would only delay the others. Not for what is worth doing whoever hears of it.
+    pub fn start_for_callers<F, Fut>(lifecycle: &Lifecycle, lanes: usize, most: usize, run: F) -> Self
+    where
+        F: Fn(Vec<T>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Vec<R>> + Send,
+    {
+        Self::start_with(lifecycle, lanes, most, |caller| !caller.is_closed(), run)
+    }
+
+    fn start_with<F, Fut>(
+        lifecycle: &Lifecycle,
+        lanes: usize,
+        most: usize,
+        is_wanted: fn(&oneshot::Sender<R>) -> bool,
+        run: F,
+    ) -> Self
+    where
+        F: Fn(Vec<T>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Vec<R>> + Send,
+    {
         let (queue, waiting) = mpsc::channel(most * 4);
         let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
         let run = Arc::new(run);
@@ -39,9 +63,13 @@ impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
             let (waiting, run) = (waiting.clone(), run.clone());
             lifecycle.spawn(async move {
                 loop {
-                    let mut batch = Vec::with_capacity(16);
+                    let mut batch: Vec<(T, oneshot::Sender<R>)> = Vec::with_capacity(16);
                     if waiting.lock().await.recv_many(&mut batch, most).await == 0 {
                         return;
+                    }
+                    batch.retain(|(_, caller)| is_wanted(caller));
+                    if batch.is_empty() {
+                        continue;
                     }
                     let (items, callers): (Vec<T>, Vec<oneshot::Sender<R>>) = batch.into_iter().unzip();
                     for (caller, result) in callers.into_iter().zip(run(items).await) {
@@ -91,6 +119,36 @@ mod tests {
         assert_eq!(results, (0..50).map(|n| n * 2).collect::<Vec<_>>());
         let sizes = sizes.lock().unwrap().clone();
         assert!(sizes.len() <= 3, "50 calls became {} batches: {sizes:?}", sizes.len());
+    }
+
+    /// What is done of three items, of which the second one's caller gives up while it waits.
+    async fn done_of_three(start: impl FnOnce(Arc<Mutex<Vec<u32>>>) -> Batcher<u32, u32>) -> Vec<u32> {
+        let done = Arc::new(Mutex::new(Vec::new()));
+        let batcher = start(done.clone());
+        let gives_up = tokio::time::timeout(Duration::from_millis(20), async {
+            tokio::task::yield_now().await;
+            batcher.call(2).await
+        });
+        let (first, given_up) = tokio::join!(batcher.call(1), gives_up);
+        assert!(first.is_ok() && given_up.is_err());
+        assert_eq!(batcher.call(3).await, Ok(3));
+        done.lock().unwrap().clone()
+    }
+
+    async fn slowly(items: Vec<u32>, done: Arc<Mutex<Vec<u32>>>) -> Vec<u32> {
+        done.lock().unwrap().extend(items.iter().copied());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        items
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_done_only_if_it_is_worth_doing() {
+        let lifecycle = Lifecycle::default();
+        let for_callers =
+            |done| Batcher::start_for_callers(&lifecycle, 1, 100, move |items| slowly(items, Arc::clone(&done)));
+        assert_eq!(done_of_three(for_callers).await, [1, 3]);
+        let anyway = |done| Batcher::start(&lifecycle, 1, 100, move |items| slowly(items, Arc::clone(&done)));
+        assert_eq!(done_of_three(anyway).await, [1, 2, 3]);
     }
 
     #[tokio::test]

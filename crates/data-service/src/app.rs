@@ -16,12 +16,12 @@ use store::kept::KeptConnections;
 use store::{Durability, PgPool, Statements};
 
 use crate::config::Serve;
-use crate::internal::{Begun, HandedOut, Timed};
+use crate::internal::{Begun, HandedOut, Portions, Timed};
 use crate::keyring::{self, Keyring};
 use crate::{internal, payload};
 
 /// At most so many items share one statement.
-const MOST_IN_A_BATCH: usize = 200;
+pub(crate) const MOST_IN_A_BATCH: usize = 200;
 
 /// When things are overdue.
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +78,15 @@ pub struct Core {
     pub(crate) limits: Limits,
     pub(crate) handed_out: Mutex<HandedOut>,
     pub(crate) begun: Mutex<Begun>,
+    pub(crate) portions: AllPortions,
+}
+
+/// How much is done at a time, of each kind of batch.
+#[derive(Debug, Default)]
+pub(crate) struct AllPortions {
+    pub(crate) opens: Portions,
+    pub(crate) asks: Portions,
+    pub(crate) records: Portions,
 }
 
 impl Core {
@@ -93,6 +102,7 @@ impl Core {
             limits,
             handed_out: Mutex::default(),
             begun: Mutex::default(),
+            portions: AllPortions::default(),
         }
     }
 }
@@ -148,8 +158,13 @@ impl App {
         let (a, b, c) = (core.clone(), core.clone(), core.clone());
         Self {
             core,
-            opens: Batcher::start(lifecycle, 2, MOST_IN_A_BATCH, move |items| internal::open::run(a.clone(), items)),
-            asks: Batcher::start(lifecycle, 1, MOST_IN_A_BATCH, move |items| internal::next::run(b.clone(), items)),
+            opens: Batcher::start_for_callers(lifecycle, 2, MOST_IN_A_BATCH, move |items| {
+                internal::open::run(a.clone(), items)
+            }),
+            asks: Batcher::start_for_callers(lifecycle, 1, MOST_IN_A_BATCH, move |items| {
+                internal::next::run(b.clone(), items)
+            }),
+            // A result is worth storing, whoever hears of it.
             records: Batcher::start(lifecycle, 2, MOST_IN_A_BATCH, move |items| {
                 let recorded = internal::record::run(c.clone(), items);
                 async {

@@ -14,13 +14,15 @@ use domain::ledger::{self, Delivery, InFlight, Next, Step, Stop};
 use domain::protocol::{Answer, Ask, Attempt, Later};
 use domain::schedule::Schedule;
 use domain::signature::Secret;
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use store::kept::KeptConnections;
 use store::ledger::{Endpoint, Event, Exchange, Guard, LoggedAttempt, Seen, StepRow};
 use uuid::Uuid;
 
 use super::gates::{self, Admitted, Timed, Wanted};
-use super::{firsts, in_part, in_time, millis, order, storable};
+use super::portions::Done;
+use super::{firsts, millis, order, storable};
 use crate::app::{App, Core};
 use crate::compose;
 
@@ -37,16 +39,17 @@ pub async fn post(State(app): State<App>, JsonBody(items): JsonBody<Vec<Ask>>) -
     )
 }
 
-/// Answers a batch. A failure of the database fails all of it; each item is then asked for again.
+/// Answers a batch. A failure of the database fails what is left of it; each item is then asked for again.
 pub async fn run(core: Arc<Core>, items: Vec<Ask>) -> Vec<Timed<Answer>> {
-    let answers = match in_time(steps(&core, &items)).await {
-        Ok(answers) => answers,
-        Err(error) => {
-            tracing::warn!(error = %Chain(&error), items = items.len(), "attempts could not be begun");
-            items.iter().map(|_| Answer::Failed).collect()
-        }
-    };
-    Timed::now(answers)
+    let own = &*core;
+    let portion = |items| async move { steps(own, items).await.map(Timed::now) }.boxed();
+    let Done { mut answers, error } = core.portions.asks.work(&items, portion).await;
+    if let Some(error) = error {
+        let items = items.len() - answers.len();
+        tracing::warn!(error = %Chain(&error), items, "attempts could not be begun");
+        answers.extend(Timed::now((0..items).map(|_| Answer::Failed).collect()));
+    }
+    answers
 }
 
 /// What a transition needs to know, as it was read.
@@ -131,9 +134,9 @@ pub async fn steps(core: &Core, items: &[Ask]) -> Result<Vec<Answer>, store::Err
             admitted.settle(attempt);
         }
     }
-    let asked = in_part(in_line.iter().map(|(_, item)| order::next(core, item))).await;
+    let asked = join_all(in_line.iter().map(|(_, item)| order::next(core, item))).await;
     for ((index, _), answer) in in_line.into_iter().zip(asked) {
-        answers[index] = answer.unwrap_or(Answer::Failed);
+        answers[index] = answer;
     }
     Ok(answers)
 }

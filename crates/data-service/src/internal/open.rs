@@ -9,13 +9,15 @@ use chassis::JsonBody;
 use chassis::error_chain::Chain;
 use domain::ledger::SHORTEST_WAIT;
 use domain::protocol::{Answer, Ask, Later, Open, Opened};
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use store::ledger::{Endpoint, Event, Route, Routed};
 
 use super::first_time::{Before, Draft, Drawn, drafts, draw, is_in_line, wants};
 use super::gates::{self, Timed, Wanted};
 use super::order::OpenedInLine;
-use super::{firsts, in_part, in_time, next, order, storable};
+use super::portions::Done;
+use super::{firsts, next, order, storable};
 use crate::app::{App, Core};
 
 /// One answer for each item, in order.
@@ -31,16 +33,17 @@ pub async fn post(State(app): State<App>, JsonBody(items): JsonBody<Vec<Open>>) 
     )
 }
 
-/// Opens a batch. A failure of the database fails all of it; each item is then asked for again.
+/// Opens a batch. A failure of the database fails what is left of it; each item is then asked for again.
 pub async fn run(core: Arc<Core>, items: Vec<Open>) -> Vec<Timed<Opened>> {
-    let answers = match in_time(open(&core, &items)).await {
-        Ok(answers) => answers,
-        Err(error) => {
-            tracing::warn!(error = %Chain(&error), items = items.len(), "events could not be opened");
-            items.iter().map(|_| Opened::Failed).collect()
-        }
-    };
-    Timed::now(answers)
+    let own = &*core;
+    let portion = |items| async move { open(own, items).await.map(Timed::now) }.boxed();
+    let Done { mut answers, error } = core.portions.opens.work(&items, portion).await;
+    if let Some(error) = error {
+        let items = items.len() - answers.len();
+        tracing::warn!(error = %Chain(&error), items, "events could not be opened");
+        answers.extend(Timed::now((0..items).map(|_| Opened::Failed).collect()));
+    }
+    answers
 }
 
 /// What is known of an item.
@@ -122,16 +125,14 @@ async fn open(core: &Core, items: &[Open]) -> Result<Vec<Opened>, store::Error> 
             attempts.iter_mut().for_each(|attempt| admitted.settle(attempt));
         }
     }
-    let opened = in_part(in_line.iter().map(|(_, item, event, at)| order::open(core, item, event, at))).await;
+    let opened = join_all(in_line.iter().map(|(_, item, event, at)| order::open(core, item, event, at))).await;
     for ((index, _, event, _), opened) in in_line.into_iter().zip(opened) {
         match opened {
-            // It comes again.
-            None => {}
-            Some(Ok(OpenedInLine { won: is_won, attempts, later })) => {
+            Ok(OpenedInLine { won: is_won, attempts, later }) => {
                 won.extend(is_won.then(|| event.event_id.clone()));
                 stages[index] = Stage::Routes(Opened::Deliveries { attempts, later });
             }
-            Some(Err(error)) => {
+            Err(error) => {
                 tracing::warn!(event.id = event.event_id, error = %Chain(&error), "an event in line could not be opened");
             }
         }

@@ -11,10 +11,12 @@ use domain::ledger::{self, Next, State as DeliveryState, Stop};
 use domain::outcome::Outcome;
 use domain::protocol::{self, Answer, Later, Recorded};
 use domain::schedule::Schedule;
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use store::ledger::{Exchange, Guard, LoggedAttempt, Seen, StepRow};
 
-use super::{firsts, gates, in_part, in_time, next, order, storable};
+use super::portions::Done;
+use super::{firsts, gates, next, order, storable};
 use crate::app::{App, Core};
 
 /// Why an endpoint was disabled that answered 410 or `webhook-delivery: disable`.
@@ -27,15 +29,15 @@ pub async fn post(State(app): State<App>, JsonBody(items): JsonBody<Vec<Recorded
     Json(join_all(calls).await.into_iter().map(|answer| answer.unwrap_or(Answer::Failed)).collect())
 }
 
-/// Records a batch. A failure of the database fails all of it; each item is then sent again.
+/// Records a batch. A failure of the database fails what is left of it; each item is then sent again.
 pub async fn run(core: Arc<Core>, items: Vec<Recorded>) -> Vec<Answer> {
-    match in_time(record(&core, &items)).await {
-        Ok(answers) => answers,
-        Err(error) => {
-            tracing::warn!(error = %Chain(&error), items = items.len(), "results could not be recorded");
-            items.iter().map(|_| Answer::Failed).collect()
-        }
+    let Done { mut answers, error } = core.portions.records.work(&items, |items| record(&core, items).boxed()).await;
+    if let Some(error) = error {
+        let items = items.len() - answers.len();
+        tracing::warn!(error = %Chain(&error), items, "results could not be recorded");
+        answers.extend((0..items).map(|_| Answer::Failed));
     }
+    answers
 }
 
 async fn record(core: &Core, items: &[Recorded]) -> Result<Vec<Answer>, store::Error> {
@@ -106,9 +108,9 @@ async fn record(core: &Core, items: &[Recorded]) -> Result<Vec<Answer>, store::E
     for (index, answer) in log_old_news(core, &old_news).await? {
         answers[index] = answer;
     }
-    let recorded = in_part(in_line.iter().map(|(_, item)| order::record(core, item))).await;
+    let recorded = join_all(in_line.iter().map(|(_, item)| order::record(core, item))).await;
     for ((index, _), answer) in in_line.into_iter().zip(recorded) {
-        answers[index] = answer.unwrap_or(Answer::Failed);
+        answers[index] = answer;
     }
     Ok(answers)
 }
