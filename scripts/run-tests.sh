@@ -30,10 +30,11 @@ step() { echo "== $*" >&2; }
 unit() {
     step "format"
     cargo fmt --all -- --check
+    rustfmt --check --edition 2024 crates/fuzz/libfuzzer/fuzz_targets/*.rs
     step "lints"
     cargo clippy --workspace --all-targets --quiet -- -D warnings
     cargo clippy --package chassis "${points[@]}" --all-targets --quiet -- -D warnings
-    step "unit tests, the ledger's model, the house's rules, the door out"
+    step "unit tests, the fuzz targets' corpora, the ledger's model, the house's rules, the door out"
     cargo test --workspace "${points[@]}" --quiet --lib --bins --test model --test house --test egress
 }
 

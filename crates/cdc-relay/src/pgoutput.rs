@@ -4,6 +4,8 @@
 
 mod cursor;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 
 use bytes::Bytes;

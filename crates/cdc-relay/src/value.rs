@@ -7,6 +7,8 @@ mod array;
 mod interval;
 mod kind;
 mod moment;
+#[cfg(test)]
+mod properties;
 
 use std::borrow::Cow;
 
@@ -89,7 +91,7 @@ fn serialize_element<S: Serializer>(element: Element, text: &str, serializer: S)
 /// `[0.1,2]`, as pgvector writes it.
 fn vector(text: &str) -> Option<Vec<f64>> {
     let inside = text.strip_prefix('[')?.strip_suffix(']')?;
-    inside.split(',').map(|number| number.parse().ok()).collect()
+    inside.split(',').map(|number| number.parse().ok().filter(|number: &f64| number.is_finite())).collect()
 }
 
 struct Items<'a> {
@@ -207,6 +209,7 @@ mod tests {
             ("jsonb", "{"),
             ("_int4", "{1,2"),
             ("vector", "0.1"),
+            ("vector", "[1,NaN]"),
         ];
         for (name, text) in cases {
             assert_eq!(named(name, text), serde_json::to_string(text).unwrap(), "{name} {text}");

@@ -72,6 +72,12 @@ pub enum Refused {
     /// No host.
     #[error("a URL for webhooks names a host")]
     NoHost,
+    /// The host is neither an address nor a name that name servers know.
+    #[error("{host} is no host name: it has letters, digits, hyphens and dots")]
+    HostName {
+        /// As it is in the URL.
+        host: String,
+    },
     /// The host is, or has, an address that nothing is sent to.
     #[error(
         "{} {rule}: nothing is sent there",
@@ -108,7 +114,9 @@ impl Policy {
             // Whatever a look-up would say, this name means the machine itself.
             Host::Domain(name) if is_localhost(name) => IpAddr::V4(Ipv4Addr::LOCALHOST),
             Host::Domain("") => return Err(Refused::NoHost),
-            Host::Domain(_) => return Ok(()),
+            Host::Domain(name) if is_host_name(name) => return Ok(()),
+            // Browsers take it. No request can be written to it.
+            Host::Domain(name) => return Err(Refused::HostName { host: name.to_owned() }),
         };
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         self.judge(host, vec![address]).map(drop)
@@ -140,11 +148,18 @@ fn is_localhost(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
+/// Underscores are in use, whatever the standards say.
+fn is_host_name(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
 /// A network in CIDR notation; an address alone is a network of one.
 fn network(text: &str) -> Result<IpNet, String> {
     let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
     network.map(|network| network.trunc()).map_err(|_| "write a network like 10.1.0.0/16 or fd12:3456::/32".to_owned())
 }
 
+#[cfg(test)]
+mod spellings;
 #[cfg(test)]
 mod tests;

@@ -44,8 +44,18 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        Self::from_query(parts.uri.query().unwrap_or_default())
+    }
+}
+
+impl<T: DeserializeOwned> QueryParams<T> {
+    /// Reads what follows the question mark.
+    ///
+    /// # Errors
+    /// The problem that the request is answered with.
+    pub fn from_query(query: &str) -> Result<Self, Problem> {
         let mut members = Map::new();
-        for (name, value) in url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             if members.insert(name.to_string(), Value::String(value.into_owned())).is_some() {
                 return Err(Problem::field(&name, "the parameter is given twice"));
             }

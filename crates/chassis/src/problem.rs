@@ -111,11 +111,25 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonObject<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let raw = raw(request, state).await?;
+        Self::from_raw(&raw(request, state).await?)
+    }
+}
+
+impl<T: DeserializeOwned> JsonObject<T> {
+    /// Reads a body as it is read from a request.
+    ///
+    /// # Errors
+    /// The problem that the request is answered with.
+    pub fn from_bytes(body: &[u8]) -> Result<Self, Problem> {
+        let Json(raw) = Json::<Box<RawValue>>::from_bytes(body).map_err(unreadable)?;
+        Self::from_raw(&raw)
+    }
+
+    fn from_raw(raw: &RawValue) -> Result<Self, Problem> {
         if !raw.get().starts_with('{') {
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "not_an_object", "the body is a JSON object"));
         }
-        read(&raw).map(Self)
+        read(raw).map(Self)
     }
 }
 

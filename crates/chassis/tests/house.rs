@@ -22,6 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("baseline", &["domain", "store", "chassis", "payments-api"]),
     ("verifier", &["domain", "chassis"]),
     ("stack", &["verifier", "chassis"]),
+    ("fuzz", &["domain", "chassis", "payments-api", "cdc-relay", "portal"]),
 ];
 
 /// Each crate with what it must never use of others.

@@ -105,6 +105,8 @@ impl fmt::Display for EventType {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -117,6 +119,38 @@ mod tests {
         assert!(!matches("payment.created", "payment.created.late"));
         for wrong in ["", "pay*", "Payment.created", "payment..x", ".*", "payment.*.x", "**"] {
             assert!(wrong.parse::<EventFilter>().is_err(), "{wrong} was taken for a filter");
+        }
+    }
+
+    /// Word by word, as it is documented.
+    fn wants(filter: &str, event_type: &str) -> bool {
+        let (filter, event_type): (Vec<_>, Vec<_>) = (filter.split('.').collect(), event_type.split('.').collect());
+        match filter.split_last() {
+            Some((&"*", before)) => event_type.len() > before.len() && event_type.starts_with(before),
+            _ => filter == event_type,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn filters_match_as_they_do_word_by_word(
+            filter in "(a|b|ab|_)(\\.(a|b|ab|0)){0,3}(\\.\\*)?|\\*", event_type in "(a|b|ab|_)(\\.(a|b|ab|0)){0,3}"
+        ) {
+            let read: EventFilter = filter.parse().unwrap();
+            prop_assert_eq!(read.matches(&event_type), wants(&filter, &event_type));
+            prop_assert_eq!(read.as_str(), filter);
+        }
+
+        #[test]
+        fn other_texts_are_no_filters(text in "[ab.*A-]{0,8}|.{0,20}") {
+            let words: Vec<&str> = text.split('.').collect();
+            let is_word = |word: &&str| {
+                !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+            };
+            let (last, before) = words.split_last().unwrap();
+            let is_filter = before.iter().all(is_word) && (is_word(last) || *last == "*");
+            prop_assert_eq!(text.parse::<EventFilter>().is_ok(), is_filter);
+            prop_assert_eq!(EventType::try_from(text.clone()).is_ok(), is_filter && *last != "*");
         }
     }
 }

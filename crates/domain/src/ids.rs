@@ -97,6 +97,8 @@ fn parse(prefix: &'static str, text: &str) -> Result<Uuid, NotAnId> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -112,6 +114,23 @@ mod tests {
             "",
         ] {
             assert!(wrong.parse::<EventId>().is_err(), "{wrong} was taken for an event id");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_is_read_as_it_was_written(uuid: u128) {
+            let id = EventId::from_uuid(Uuid::from_u128(uuid));
+            prop_assert_eq!(id.to_string().parse(), Ok(id));
+            prop_assert_eq!(serde_json::from_str::<EventId>(&serde_json::to_string(&id).unwrap()).unwrap(), id);
+            prop_assert!(id.to_string().parse::<PaymentId>().is_err());
+        }
+
+        #[test]
+        fn what_is_read_is_spelled_as_we_write_it(text in "(evt_)?[0-9a-fA-F_-]{30,36}|.{0,40}") {
+            if let Ok(id) = text.parse::<EventId>() {
+                prop_assert_eq!(id.to_string(), text);
+            }
         }
     }
 }

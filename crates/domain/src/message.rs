@@ -65,6 +65,8 @@ pub fn read(value: &[u8]) -> Result<Message, Unreadable> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -87,5 +89,46 @@ mod tests {
         }
         let strange = read(br#"{"record":{"event_id":"pay_1"}}"#);
         assert!(matches!(strange, Err(Unreadable::EventId { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read_whatever_else_is_there(
+            uuid: u128, micros in 0..4_000_000_000_000_000_i64, more in ".{0,20}", number: f64
+        ) {
+            let message = Message {
+                event_id: EventId::from_uuid(uuid::Uuid::from_u128(uuid)),
+                committed_at: Timestamp::from_unix_micros(micros),
+            };
+            let value = serde_json::json!({
+                "record": {"event_id": message.event_id, more.clone(): more.clone(), "number": number},
+                "metadata": {"commit_timestamp": message.committed_at, "commit_lsn": micros},
+                "more": [more],
+            });
+            prop_assert_eq!(read(value.to_string().as_bytes()), Ok(message));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_unreadable(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(read(&bytes).is_err(), "no chance makes an id");
+        }
+
+        #[test]
+        fn a_time_that_is_none_does_not_cost_the_event(
+            time in "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}[+-][0-9:]{5}|.{0,30}"
+        ) {
+            let value = serde_json::json!({
+                "record": {"event_id": "evt_019a0b1c2d3e7f00a1b2c3d4e5f60718"},
+                "metadata": {"commit_timestamp": time},
+            });
+            prop_assert!(read(value.to_string().as_bytes()).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_commit_time_past_the_last_year_is_none() {
+        let value = br#"{"record":{"event_id":"evt_019a0b1c2d3e7f00a1b2c3d4e5f60718"},
+            "metadata":{"commit_timestamp":"9999-12-31T23:59:59-23:59"}}"#;
+        assert_eq!(read(value).unwrap().committed_at, None);
     }
 }

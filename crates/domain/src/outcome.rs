@@ -136,9 +136,11 @@ pub fn judge(status: u16, webhook_delivery: Option<&str>, retry_after: Option<&s
 /// Reads `Retry-After`: seconds, or an HTTP date; none if it is neither.
 fn read_retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();
-    let wait = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let wait = match is_number {
+        // More than a u64 holds is long, too.
+        true => text.parse().map_or(LONGEST_RETRY_AFTER, Duration::from_secs),
+        false => {
             // An HTTP date ends with GMT; RFC 2822 writes the same zone +0000.
             let date = format!("{} +0000", text.strip_suffix("GMT")?.trim_end());
             let moment = ::time::OffsetDateTime::parse(&date, &::time::format_description::well_known::Rfc2822).ok()?;
@@ -150,6 +152,8 @@ fn read_retry_after(text: &str, now: Timestamp) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn now() -> Timestamp {
@@ -178,6 +182,51 @@ mod tests {
         assert_eq!(wait("Mon, 23 Nov 2026 20:01:00 GMT"), Some(60_000));
         assert_eq!(wait("Mon, 23 Nov 2020 20:01:00 GMT"), Some(0));
         assert_eq!(wait("99999999999"), Some(24 * 3600 * 1000));
+        assert_eq!(wait("99999999999999999999999999"), Some(24 * 3600 * 1000));
         assert_eq!(wait("soon"), None);
+    }
+
+    fn wait_of(text: &str) -> Option<u64> {
+        match judge(503, None, Some(text), now()) {
+            Outcome::Failed { reason: Failure::Busy, retry_after_ms } => retry_after_ms,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn seconds_are_obeyed_for_up_to_a_day(seconds: u128, spaces in " {0,2}") {
+            let wait = u64::try_from(seconds).unwrap_or(u64::MAX).saturating_mul(1_000).min(86_400_000);
+            prop_assert_eq!(wait_of(&format!("{spaces}{seconds}{spaces}")), Some(wait));
+        }
+
+        #[test]
+        fn a_date_is_never_negative_and_at_most_a_day_away(offset_s in -100_000_000..100_000_000_i64) {
+            let moment = now().into_inner() + ::time::Duration::seconds(offset_s);
+            let date = moment.format(&::time::format_description::well_known::Rfc2822).unwrap();
+            let wait = u64::try_from(offset_s.clamp(0, 86_400)).unwrap() * 1_000;
+            prop_assert_eq!(wait_of(&date.replace("+0000", "GMT")), Some(wait));
+        }
+
+        #[test]
+        fn any_text_is_obeyed_within_its_bounds_or_ignored(
+            number in "[0-9-]{1,30}",
+            date in "([A-Z][a-z]{2}, )?[0-9(]{1,3} [A-Z][a-z]{2} [0-9]{2,5} [0-9:]{5,8} ?(GMT)?",
+            text in ".{0,40}"
+        ) {
+            for text in [number, date, text] {
+                prop_assert!(wait_of(&text).is_none_or(|ms| ms <= 86_400_000), "{}", text);
+            }
+        }
+
+        #[test]
+        fn the_status_decides_whatever_the_headers_say(
+            status: u16, delivery in "disable|abort-message|.{0,20}", text in ".{0,20}"
+        ) {
+            let outcome = judge(status, Some(&delivery), Some(&text), now());
+            prop_assert_eq!(matches!(outcome, Outcome::Delivered { .. }), (200..300).contains(&status));
+            let retried = matches!(outcome, Outcome::Failed { .. });
+            prop_assert!(!retried || (delivery != "disable" && delivery != "abort-message" && status != 410));
+        }
     }
 }

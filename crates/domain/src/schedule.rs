@@ -68,6 +68,8 @@ impl From<Schedule> for Vec<i64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -79,5 +81,36 @@ mod tests {
         assert_eq!(schedule.wait_after(1, 1.0), Some(Duration::from_millis(5_500)));
         assert_eq!(schedule.wait_after(10, 0.5), None);
         assert!(Schedule::new(Vec::new()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_schedule_is_read_as_it_was_written_or_refused(
+            millis in prop::collection::vec(any::<i64>().prop_map(|n| n % 3_000_000_000), 0..110)
+        ) {
+            let fits = (1..=100).contains(&millis.len()) && millis.iter().all(|ms| (0..=2_592_000_000).contains(ms));
+            let read = Schedule::try_from(millis.clone());
+            prop_assert_eq!(read.is_ok(), fits);
+            if let Ok(schedule) = read {
+                prop_assert_eq!(Vec::<i64>::from(schedule), millis);
+            }
+        }
+
+        #[test]
+        fn a_wait_is_within_ten_percent_and_ends_with_the_schedule(
+            waits in prop::collection::vec(0..=2_592_000_000_u64, 1..=100), attempts: u32, jitter in -1.0..2.0
+        ) {
+            let schedule = Schedule::new(waits.iter().copied().map(Duration::from_millis).collect()).unwrap();
+            for attempts in [attempts, attempts % 100] {
+                let planned = usize::try_from(attempts).ok().and_then(|index| waits.get(index));
+                let planned = planned.map(|ms| Duration::from_millis(*ms));
+                match (schedule.wait_after(attempts, jitter), planned) {
+                    (Some(wait), Some(planned)) => prop_assert!(
+                        planned.mul_f64(0.899) <= wait && wait <= planned.mul_f64(1.101), "{wait:?} for {planned:?}"
+                    ),
+                    (wait, planned) => prop_assert!(wait.is_none() && planned.is_none()),
+                }
+            }
+        }
     }
 }

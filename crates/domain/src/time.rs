@@ -40,7 +40,8 @@ impl Timestamp {
     /// The moment that many microseconds after 1970; none outside the years that can be written.
     #[must_use]
     pub fn from_unix_micros(micros: i64) -> Option<Self> {
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).ok().map(Self)
+        let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).ok();
+        moment.filter(|moment| moment.year() >= 0).map(Self)
     }
 
     /// Time from `earlier` to here; zero if `earlier` is later.
@@ -78,7 +79,13 @@ impl FromStr for Timestamp {
     type Err = NotATime;
 
     fn from_str(text: &str) -> Result<Self, NotATime> {
-        OffsetDateTime::parse(text, &Rfc3339).map(Self::from).map_err(|_| NotATime { text: text.to_owned() })
+        let moment = OffsetDateTime::parse(text, &Rfc3339).ok();
+        // Written with an offset, a moment may lie in a year that has no four digits in UTC.
+        let moment = moment.and_then(|moment| moment.checked_to_offset(UtcOffset::UTC));
+        let moment = moment.filter(|moment| moment.year() >= 0);
+        moment
+            .map(|moment| Self(moment.truncate_to_microsecond()))
+            .ok_or_else(|| NotATime { text: text.chars().take(80).collect() })
     }
 }
 
@@ -97,6 +104,8 @@ impl<'de> Deserialize<'de> for Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -105,5 +114,51 @@ mod tests {
         assert_eq!(moment.to_string(), "2026-11-23T20:38:00.500000Z");
         assert_eq!(moment, serde_json::from_str(&serde_json::to_string(&moment).unwrap()).unwrap());
         assert_eq!(Timestamp::from_unix_micros(moment.unix_micros()), Some(moment));
+    }
+
+    #[test]
+    fn a_moment_that_utc_has_no_year_for_is_none() {
+        for text in ["9999-12-31T23:59:59-00:01", "9999-12-31T00:01:00-23:59", "0000-01-01T00:00:00+00:01"] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
+        assert!("9999-12-31T23:59:59Z".parse::<Timestamp>().is_ok());
+        assert!("0000-01-01T00:00:00Z".parse::<Timestamp>().is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_written_so_that_it_can_be_read_again(
+            date in "[09][09][0-9]{2}-(0[1-9]|1[0-2])-[0-3][0-9]",
+            clock in "[0-2][0-9]:[0-5][0-9]:[0-6][0-9](\\.[0-9]{1,12})?",
+            zone in "Z|[+-][0-2][0-9]:[0-5][0-9]"
+        ) {
+            let text = format!("{date}T{clock}{zone}");
+            if let Ok(moment) = text.parse::<Timestamp>() {
+                let written = moment.to_string();
+                prop_assert_eq!(written.len(), 27);
+                prop_assert_eq!(written.parse(), Ok(moment));
+            }
+        }
+
+        #[test]
+        fn every_moment_can_be_written_and_read_again(micros: i64, shift in 0..12_u32) {
+            if let Some(moment) = Timestamp::from_unix_micros(micros >> shift) {
+                prop_assert_eq!(moment.to_string().parse(), Ok(moment));
+                prop_assert_eq!(moment.unix_micros(), micros >> shift);
+            }
+        }
+
+        #[test]
+        fn any_text_is_a_moment_or_none(text in ".{0,40}") {
+            let _ = text.parse::<Timestamp>();
+        }
+
+        #[test]
+        fn time_between_moments_is_never_negative(one: i64, other: i64, ms: u64) {
+            if let Some((one, other)) = Timestamp::from_unix_micros(one).zip(Timestamp::from_unix_micros(other)) {
+                prop_assert!(one.since(other).is_zero() || other.since(one).is_zero());
+                prop_assert!(one.after(Duration::from_millis(ms)) >= one);
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@
 mod error;
 mod flags;
 mod idempotency;
+pub mod inputs;
 mod merchants;
 mod payments;
 mod trace;

@@ -114,3 +114,64 @@ fn amount<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Amount, D::Error
 
     deserializer.deserialize_i64(WholeNumber)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(body: &serde_json::Value) -> Result<NewPayment, chassis::Problem> {
+        JsonObject::from_bytes(body.to_string().as_bytes()).map(|JsonObject(new)| new)
+    }
+
+    proptest! {
+        #[test]
+        fn a_payment_is_read_as_it_was_written(
+            uuid: u128,
+            amount in 1..=Amount::MOST,
+            reference in prop::option::of("[^\0]{0,200}"),
+            description in prop::option::of("[^\0]{0,40}")
+        ) {
+            let merchant_id = MerchantId::from_uuid(Uuid::from_u128(uuid));
+            let body = json!({
+                "merchant_id": merchant_id, "amount": amount, "currency": "JPY",
+                "reference": reference, "description": description,
+            });
+            prop_assert_eq!(json!(read(&body).unwrap()), body);
+        }
+
+        #[test]
+        fn a_wrong_amount_is_named(amount in prop_oneof![
+            (i64::MIN..=0).prop_map(|n| json!(n)),
+            (Amount::MOST + 1..=i64::MAX).prop_map(|n| json!(n)),
+            (u64::MAX / 2..).prop_map(|n| json!(n)),
+            any::<f64>().prop_map(|n| json!(n)),
+            ".{0,5}".prop_map(|text| json!(text)),
+        ]) {
+            let problem = read(&json!({"amount": amount, "currency": "JPY"})).err().unwrap();
+            prop_assert_eq!((problem.status, problem.field.as_deref()), (422, Some("amount")));
+            prop_assert!(problem.detail.contains("a whole number of minor units"), "{}", problem.detail);
+        }
+
+        #[test]
+        fn a_text_that_the_database_can_t_keep_is_refused(before in "[^\0]{0,10}", after in "[^\0]{0,10}") {
+            let text = format!("{before}\0{after}");
+            let problem = read(&json!({"amount": 1, "currency": "JPY", "reference": text})).err().unwrap();
+            prop_assert_eq!((problem.status, problem.field.as_deref()), (422, Some("reference")));
+        }
+
+        #[test]
+        fn any_bytes_are_a_payment_or_a_problem_of_the_client_s(
+            bytes in prop::collection::vec(any::<u8>(), 0..60), text in "[{}\\[\\]\":,0-9eamount.-]{0,40}"
+        ) {
+            for body in [bytes.as_slice(), text.as_bytes()] {
+                if let Err(problem) = JsonObject::<NewPayment>::from_bytes(body) {
+                    prop_assert!(matches!(problem.status, 400 | 422), "{problem:?}");
+                    prop_assert!(!problem.detail.is_empty());
+                }
+            }
+        }
+    }
+}

@@ -36,7 +36,7 @@ impl Trace {
 
 /// The trace id of a `traceparent`, and whether it is sampled; none if the header is not valid.
 /// Of a later version only what version 00 has is read, as the specification wants it.
-fn read(traceparent: &str) -> Option<(&str, u8)> {
+pub(crate) fn read(traceparent: &str) -> Option<(&str, u8)> {
     let mut parts = traceparent.splitn(5, '-');
     let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let known = match version {
@@ -64,6 +64,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Trace {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const FRESH: &str = "00-000000000000000000000000000000aa-00000000000000bb-01";
@@ -104,6 +106,28 @@ mod tests {
             "0-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
         ] {
             assert_eq!(traceparent(&[wrong]), FRESH, "{wrong} was taken for a trace");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_traceparent_is_valid_or_begins_a_trace(
+            version in "[0-9a-f]{2}|.{0,3}",
+            trace in "[0-9a-f]{32}|0{32}|.{0,33}",
+            span in "[0-9a-f]{16}",
+            flags in "[0-9a-fA-F]{1,3}",
+            more in "(-.{0,5})?"
+        ) {
+            let hex = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+            let is_valid = version.len() == 2 && hex(&version) && version != "ff"
+                && (version != "00" || more.is_empty())
+                && trace.len() == 32 && hex(&trace) && trace != "0".repeat(32) && span != "0".repeat(16)
+                && flags.len() == 2 && hex(&flags);
+            let text = format!("{version}-{trace}-{span}-{flags}{more}");
+            match read(&text) {
+                Some((read, sampled)) => prop_assert!(is_valid && read == trace && sampled <= 1, "{text}"),
+                None => prop_assert!(!is_valid, "{}", text),
+            }
         }
     }
 }

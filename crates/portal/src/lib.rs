@@ -14,6 +14,7 @@ mod events;
 mod flags;
 mod hops;
 mod idempotency;
+pub mod inputs;
 mod jobs;
 mod merchant_token;
 mod merchants;

@@ -126,6 +126,8 @@ fn mac(key: &[u8; 32], text: &str) -> Hmac<Sha256> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const HOUR: Duration = Duration::from_secs(3600);
@@ -173,5 +175,20 @@ mod tests {
         let text = format!("{}\n\nshort\n", STANDARD.encode([1; 32]));
         assert!(matches!(TokenKeys::from_text(&text), Err(NotKeys::Key { line: 3 })));
         assert!(matches!(TokenKeys::from_text(" "), Err(NotKeys::Key { line: 1 })));
+    }
+
+    proptest! {
+        #[test]
+        fn a_token_is_opened_as_it_was_signed(uuid: u128, now_s in 0..4_000_000_000_i64, seconds in 1..86_400_u64) {
+            let merchant_id = MerchantId::from_uuid(uuid::Uuid::from_u128(uuid));
+            let (token, expires_at) = keys(&[1]).sign(merchant_id, at(now_s), Duration::from_secs(seconds));
+            prop_assert_eq!(keys(&[1]).open(&token, at(now_s)), Ok(merchant_id));
+            prop_assert_eq!(keys(&[1]).open(&token, expires_at), Err(Refused::Expired));
+        }
+
+        #[test]
+        fn any_other_text_opens_nothing(text in "emt_v1\\.[A-Za-z0-9_=-]{0,80}(\\.[A-Za-z0-9_-]{0,50})?|.{0,40}") {
+            prop_assert_eq!(keys(&[1]).open(&text, at(1_000)), Err(Refused::NotOurs));
+        }
     }
 }

@@ -128,6 +128,7 @@ pub(crate) fn cursor(id: impl Display) -> String {
 #[cfg(test)]
 mod tests {
     use domain::ids::{EventId, MerchantId};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -153,6 +154,23 @@ mod tests {
         assert!(Cursor::<MerchantId>::try_from(cursor(event_id)).is_err());
         for wrong in ["", "evt_019a0b1c2d3e7f00a1b2c3d4e5f60718", "%", "_w"] {
             assert!(Cursor::<EventId>::try_from(wrong.to_owned()).is_err(), "{wrong} was taken for a cursor");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_cursor_is_read_as_it_was_written_or_refused(uuid: u128, text in "[A-Za-z0-9_-]{0,60}|.{0,20}") {
+            let id = EventId::from_uuid(uuid::Uuid::from_u128(uuid));
+            prop_assert_eq!(Cursor::<EventId>::try_from(cursor(id)).ok(), Some(Cursor(id)));
+            prop_assert!(Cursor::<EventId>::try_from(text).is_err(), "no chance makes an id");
+        }
+
+        #[test]
+        fn a_limit_is_within_its_bounds(number: i32, text in "[+-]?[0-9]{1,22}|.{0,8}") {
+            prop_assert_eq!(Limit::<250>::try_from(number.to_string()).is_ok(), (1..=250).contains(&number));
+            if let Ok(limit) = Limit::<250>::try_from(text) {
+                prop_assert!((1..=250).contains(&limit.get()));
+            }
         }
     }
 }

@@ -52,3 +52,29 @@ fn in_order(from: Option<Timestamp>, to: Option<Timestamp>) -> Result<(), Error>
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::ids::EventId;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_window_begins_after_1970_ends_after_it_has_begun_and_has_31_days_at_most(
+            from: i64, length: i64, shift in 0..30_u32
+        ) {
+            let micros = [Some(from >> shift), (from >> shift).checked_add(length >> shift)];
+            if let [Some(from), Some(to)] = micros.map(|micros| Timestamp::from_unix_micros(micros?)) {
+                let days = (to.unix_micros() - from.unix_micros()) / 86_400_000_000;
+                let is_window = from.unix_micros() >= 0 && to > from;
+                let is_short = days < 31 || to.since(from) == Window::LONGEST;
+                prop_assert_eq!(Window::new(from, to).is_ok(), is_window && is_short);
+                prop_assert_eq!(span(EventId::PREFIX, Some(from), Some(to), None::<EventId>).is_ok(), is_window);
+                // An open end is any.
+                prop_assert!(span(EventId::PREFIX, None, Some(to), None::<EventId>).is_ok());
+            }
+        }
+    }
+}

@@ -78,9 +78,9 @@ fn lines(headers: &HeaderMap) -> String {
 fn judged(exchange: &Exchange) -> (Outcome, Option<u16>, Option<String>) {
     match &exchange.answer {
         Ok(answer) => {
-            let header = |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok());
             let now = Timestamp::from(time::OffsetDateTime::now_utc());
-            (judge(answer.status, header("webhook-delivery"), header("retry-after"), now), Some(answer.status), None)
+            let outcome = judge(answer.status, answer.header("webhook-delivery"), answer.header("retry-after"), now);
+            (outcome, Some(answer.status), None)
         }
         Err(error) => {
             let outcome = Outcome::Failed { reason: reason(error), retry_after_ms: None };
@@ -93,9 +93,9 @@ fn reason(error: &egress::Error) -> Failure {
     match error {
         egress::Error::Request(_) => Failure::Request,
         egress::Error::Refused(Refused::Address { .. }) => Failure::RefusedAddress,
-        egress::Error::Refused(Refused::Scheme { .. } | Refused::Http | Refused::UserInfo | Refused::NoHost) => {
-            Failure::RefusedUrl
-        }
+        egress::Error::Refused(
+            Refused::Scheme { .. } | Refused::Http | Refused::UserInfo | Refused::NoHost | Refused::HostName { .. },
+        ) => Failure::RefusedUrl,
         egress::Error::Lookup { .. } => Failure::Dns,
         egress::Error::ConnectRefused { .. } => Failure::ConnectRefused,
         egress::Error::ConnectTimeout { .. } => Failure::ConnectTimeout,
@@ -119,6 +119,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use proptest::prelude::*;
 
     fn attempt(url: &str, header: &str) -> Attempt {
         Attempt {
@@ -197,5 +198,24 @@ mod tests {
         }
         let kept = lines(&headers);
         assert!((8 * 1024 - 3..=8 * 1024).contains(&kept.len()), "{}", kept.len());
+    }
+
+    proptest! {
+        #[test]
+        fn of_any_headers_whole_lines_are_kept_up_to_the_bound(
+            given in prop::collection::vec(("[a-z-]{1,20}", prop::collection::vec(0x20..=0xff_u8, 0..600)), 0..40)
+        ) {
+            let mut headers = HeaderMap::new();
+            for (name, value) in &given {
+                // 127 is no text of a header.
+                if let Ok(value) = value.as_slice().try_into() {
+                    headers.append(axum::http::HeaderName::try_from(name.as_str()).unwrap(), value);
+                }
+            }
+            let kept = lines(&headers);
+            prop_assert!(kept.len() <= MOST_HEADER_BYTES);
+            let whole = kept.matches('\n').count();
+            prop_assert!(whole == headers.len() || kept.len() > MOST_HEADER_BYTES - 4, "{} of {}", whole, headers.len());
+        }
     }
 }

@@ -123,11 +123,7 @@ impl Door {
     }
 
     fn request(&self, url: &str, headers: &[(String, String)], body: String) -> Result<Request<Full<Bytes>>, Error> {
-        let url = Url::parse(url).map_err(|error| Error::Request(format!("the URL can't be read: {error}")))?;
-        self.policy.check_url(&url)?;
-        // The part after # is for nobody but a browser.
-        let (target, _) = url.as_str().split_once('#').unwrap_or((url.as_str(), ""));
-        let uri = Uri::try_from(target).map_err(|error| Error::Request(format!("the URL can't be sent: {error}")))?;
+        let uri = self.policy.target(url)?;
         let mut request = Request::new(Full::new(Bytes::from(body)));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;
@@ -150,6 +146,28 @@ impl Door {
         };
         let _ = tokio::time::timeout(self.limits.body_time, reading).await;
         read
+    }
+}
+
+impl Policy {
+    /// What a POST to this URL asks for, if that is allowed as far as it can be known without a look-up.
+    ///
+    /// # Errors
+    /// If the text is no URL, the policy refuses it, or it can't be sent.
+    pub fn target(&self, url: &str) -> Result<Uri, Error> {
+        let url = Url::parse(url).map_err(|error| Error::Request(format!("the URL can't be read: {error}")))?;
+        self.check_url(&url)?;
+        // The part after # is for nobody but a browser.
+        let (target, _) = url.as_str().split_once('#').unwrap_or((url.as_str(), ""));
+        Uri::try_from(target).map_err(|error| Error::Request(format!("the URL can't be sent: {error}")))
+    }
+}
+
+impl Answer {
+    /// The text of a header; none if it is missing, or not text. Of several the first.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 }
 

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
@@ -116,4 +118,49 @@ fn what_is_no_secret_is_refused_without_being_repeated() {
         assert_eq!(text.parse::<Key>().unwrap_err(), why);
     }
     assert_eq!("whsec_MfKQ9r8".parse::<Version>().unwrap_err().to_string(), "a signature is v1 or v1a");
+}
+
+proptest! {
+    #[test]
+    fn a_secret_is_read_as_it_was_written_and_what_it_signs_is_accepted_until_a_byte_changes(
+        bytes in prop::collection::vec(any::<u8>(), 0..80),
+        body in prop::collection::vec(any::<u8>(), 1..100),
+        at: prop::sample::Index
+    ) {
+        let text = format!("whsec_{}", STANDARD.encode(&bytes));
+        let secret = text.parse::<Secret>();
+        prop_assert_eq!(secret.is_ok(), (24..=64).contains(&bytes.len()));
+        if let Ok(secret) = secret {
+            prop_assert_eq!(secret.key().expose(), text);
+            let signatures = secret.sign(ID, TIME, &body);
+            let signed = Signed { id: ID, timestamp_s: TIME, signatures: &signatures, body: &body };
+            prop_assert_eq!(verify(&[secret.key()], signed, TIME), Ok(()));
+            let mut changed = body.clone();
+            changed[at.index(body.len())] ^= 1;
+            let changed = Signed { body: &changed, ..signed };
+            prop_assert_eq!(verify(&[secret.key()], changed, TIME), Err(Refused::Signature));
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_is_refused_without_repeating_it(text in "(whsec_|whsk_|whpk_)?[a-zA-Z0-9+/=]{8,90}|.{8,40}") {
+        if let Err(refused) = text.parse::<Secret>() {
+            let words = format!("{refused} {refused:?}");
+            prop_assert!(!words.contains(&text));
+        }
+        if let Err(refused) = text.parse::<Key>() {
+            let words = format!("{refused} {refused:?}");
+            prop_assert!(!words.contains(&text));
+        }
+    }
+
+    #[test]
+    fn any_header_of_signatures_is_accepted_or_refused(
+        signatures in "(v1a?,[a-zA-Z0-9+/=]{0,90} ?){0,4}|.{0,60}", timestamp_s: i64, now_s: i64
+    ) {
+        let (_, key, _) = V1A;
+        let keys = [key.parse().unwrap(), Version::V1.secret([1; 32]).key()];
+        let signed = Signed { id: ID, timestamp_s, signatures: &signatures, body: BODY };
+        prop_assert!(verify(&keys, signed, now_s).is_err());
+    }
 }

@@ -138,6 +138,8 @@ pub(crate) fn is_sensitive(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn change(given: &[(&str, Option<&str>)]) -> Result<HeaderChange, NotHeaders> {
@@ -199,5 +201,25 @@ mod tests {
         let shown = many(0..20).unwrap().shown_after(BTreeMap::new()).unwrap();
         assert!(many(5..20).unwrap().shown_after(shown.clone()).is_ok());
         assert!(matches!(many(20..21).unwrap().shown_after(shown), Err(NotHeaders::TooMany)));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_taken_can_be_sent_and_no_secret_is_shown(
+            given in prop::collection::btree_map(
+                "[a-zA-Z0-9_-]{0,12}|.{0,6}", prop::option::of("[ -~]{0,20}|.{0,6}"), 0..24
+            )
+        ) {
+            if let Ok(change) = HeaderChange::try_from(given) {
+                for (name, value) in change.as_map() {
+                    let sent: axum::http::HeaderName = name.parse().unwrap();
+                    prop_assert_eq!(sent.as_str(), name);
+                    let value = value.as_deref().unwrap_or("x");
+                    prop_assert!(axum::http::HeaderValue::from_str(value).is_ok_and(|sent| sent == value));
+                }
+                let shown = change.shown_after(BTreeMap::new()).unwrap();
+                prop_assert!(shown.iter().all(|(name, value)| value.is_none() || !is_sensitive(name)));
+            }
+        }
     }
 }

@@ -237,3 +237,66 @@ impl From<RateLimit> for i32 {
         rate.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chassis::egress::EgressFlags;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read<T: for<'de> Deserialize<'de>>(value: serde_json::Value) -> Option<T> {
+        serde_json::from_value(value).ok()
+    }
+
+    proptest! {
+        #[test]
+        fn a_schedule_is_read_as_it_is_shown(millis in prop::collection::vec(0..=2_592_000_000_i64, 1..=100)) {
+            let waits = Waits::try_from(millis.clone()).unwrap();
+            let again: Waits = read(serde_json::json!(waits)).unwrap();
+            prop_assert_eq!(Vec::<i64>::from(again), millis);
+        }
+
+        #[test]
+        fn a_wait_is_a_duration_in_whole_milliseconds_or_refused(
+            text in "([0-9]{1,21} ?(ns|us|ms|s|m|h|days|weeks|months|years|y)? ?){0,3}|.{0,20}"
+        ) {
+            if let Ok(wait) = Wait::try_from(text) {
+                prop_assert!(wait.0.subsec_nanos().is_multiple_of(1_000_000));
+                prop_assert_eq!(Wait::try_from(String::from(wait.clone())).unwrap().0, wait.0);
+            }
+        }
+
+        #[test]
+        fn a_timeout_is_within_its_bounds_and_read_as_it_is_shown(millis in -10..100_000_i32) {
+            let text = Timeout::text(millis);
+            let timeout: Option<Timeout> = read(serde_json::json!(text));
+            let within = (100..=60_000).contains(&millis);
+            prop_assert_eq!(timeout.map(i32::from), within.then_some(millis));
+        }
+
+        #[test]
+        fn a_rate_limit_is_a_whole_number_within_its_bounds(rate: i64, fraction: f64, text in ".{0,5}") {
+            for rate in [rate, rate % 2_000] {
+                let read: Option<RateLimit> = read(serde_json::json!(rate));
+                prop_assert_eq!(read.is_some(), (1..=1_000).contains(&rate));
+            }
+            prop_assert!(read::<RateLimit>(serde_json::json!(fraction)).is_none());
+            prop_assert!(read::<RateLimit>(serde_json::json!(text)).is_none());
+        }
+
+        #[test]
+        fn a_url_is_stored_as_it_is_understood_and_can_be_sent_to(
+            text in "https?://[a-z0-9.\\[\\]:%\"'{}_*-]{1,20}(/[ -~]{0,20})?|.{0,30}"
+        ) {
+            let policy = EgressFlags { allow_networks: Vec::new(), allow_http: true }.policy();
+            if let Ok(url) = EndpointUrl::try_from(text)
+                && let Ok(stored) = url.allowed(&policy)
+            {
+                prop_assert!(policy.target(&stored).is_ok(), "{}", stored);
+                let again = EndpointUrl::try_from(stored.clone()).unwrap().allowed(&policy).unwrap();
+                prop_assert_eq!(again, stored);
+            }
+        }
+    }
+}
