@@ -25,6 +25,9 @@ const FAILING: &str = "failing";
 /// Whoever was told to stay is written within this time.
 const SETTLED: Duration = Duration::from_secs(10);
 
+/// Whoever is let in has come within this time; otherwise it is let in once more, which costs a question at most.
+const ON_THE_WAY: Duration = Duration::from_secs(5);
+
 /// If nobody is let in for so long at a gate where some stay, the next one tries.
 const STILL: Duration = Duration::from_secs(2);
 
@@ -178,7 +181,8 @@ pub async fn let_in(core: &Core, at: &BTreeMap<String, u32>) -> Result<HashMap<S
     for (endpoint_id, most) in at.iter().filter(|(_, most)| **most > 0) {
         let mut connection = core.fast.take().await?;
         let mut transaction = begin(&mut connection).await?;
-        let let_in = store::ledger::let_in(&mut transaction, endpoint_id, i64::from(*most), SETTLED).await?;
+        let let_in =
+            store::ledger::let_in(&mut transaction, endpoint_id, i64::from(*most), ON_THE_WAY, SETTLED).await?;
         commit(transaction).await?;
         connection.keep();
         all.insert(endpoint_id.clone(), let_in.iter().filter_map(later).collect());
@@ -194,7 +198,7 @@ pub async fn let_in_where_nothing_moves(core: &Core, still: &[StillGate]) -> Res
     for StillGate { endpoint_id, is_enabled } in still {
         let most = if *is_enabled { 1 } else { MOST_TO_PARK };
         let mut transaction = store::transaction::begin_on(&core.rare).await?;
-        let let_in = store::ledger::let_in(&mut transaction, endpoint_id, most, SETTLED).await?;
+        let let_in = store::ledger::let_in(&mut transaction, endpoint_id, most, ON_THE_WAY, SETTLED).await?;
         commit(transaction).await?;
         more |= !is_enabled && !let_in.is_empty();
         all.extend(let_in.iter().filter_map(later));

@@ -12,7 +12,8 @@ use crate::gates::{fail, openings, parts};
 use crate::lab::{Job, Lab, Wants};
 use crate::service::{DELIVERED, FAILED, result};
 
-const AT_GATE: &str = "select count(*) from deliveries where at_gate";
+/// Those who stay, and nobody was told of.
+const AT_GATE: &str = "select count(*) from deliveries where at_gate and due_at > now() + interval '1 min'";
 const KEPT_OUT: &str = "select count(*) from gates where kept_out_at is not null";
 const NOTHING_MOVES: &str = "update gates set let_in_at = now() - interval '3 s'";
 
@@ -144,6 +145,13 @@ async fn where_nothing_moves_the_reconciler_lets_one_in_until_nobody_is_left(
     lab.service.finish_jobs().await;
     assert_eq!(lab.count(KEPT_OUT).await, 1, "somebody may have been told to stay who is not written yet");
     lab.execute("update gates set kept_out_at = now() - interval '11 s', let_in_at = now() - interval '3 s'").await;
+    assert_eq!(lab.service.finish_jobs().await, [], "both are on their way");
+    assert_eq!(lab.count(KEPT_OUT).await, 1);
+    lab.execute("update deliveries set due_at = now()").await;
+    lab.execute(NOTHING_MOVES).await;
+    assert_eq!(lab.service.finish_jobs().await.len(), 1, "one has not come: whoever was told of it has died");
+    lab.execute("update deliveries set at_gate = false").await;
+    lab.execute(NOTHING_MOVES).await;
     lab.service.finish_jobs().await;
     assert_eq!(lab.count(KEPT_OUT).await, 0);
 }

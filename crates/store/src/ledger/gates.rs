@@ -141,8 +141,9 @@ pub async fn keep_gates(
     Ok(now)
 }
 
-/// Lets in the first of those who stay at the gate of an endpoint, at most so many. They are due at once, and keep their
-/// claim, for nobody has it in hand.
+/// Lets in the first of those who stay at the gate of an endpoint, at most so many. They keep their claim, for nobody has it
+/// in hand, and they stay until they have gone in: whoever is told of them may die. So each is let in once more if it is
+/// still there after `on_the_way`.
 ///
 /// Whoever was told to stay within `settled` may not be written yet: until that has passed, the gate counts as one at
 /// which some stay.
@@ -153,6 +154,7 @@ pub async fn let_in(
     connection: &mut PgConnection,
     endpoint_id: &str,
     most: i64,
+    on_the_way: Duration,
     settled: Duration,
 ) -> Result<Vec<LetIn>, Error> {
     const DOING: &str = "letting deliveries in";
@@ -164,12 +166,15 @@ pub async fn let_in(
         r#"
         select delivery_id as "delivery_id!" from deliveries
         where endpoint_id = $1 and at_gate
+            -- It is due in an hour, or was let in and did not come.
+            and (due_at <= clock_timestamp() or due_at > clock_timestamp() + $3::bigint * interval '1 us')
         order by delivery_id
         limit $2
         for update skip locked
         "#,
         endpoint_id,
         most,
+        micros(on_the_way),
     )
     .fetch_all(&mut *connection)
     .await
@@ -178,13 +183,14 @@ pub async fn let_in(
     let let_in = sqlx::query_as!(
         LetIn,
         r#"
-        update deliveries set at_gate = false, due_at = clock_timestamp()
+        update deliveries set due_at = clock_timestamp() + $4::bigint * interval '1 us'
         where delivery_id = any($1) and delivery_id >= $2 and delivery_id <= $3
         returning delivery_id as "delivery_id!", claim as "claim!", endpoint_id as "endpoint_id!"
         "#,
         &first,
         lowest,
         highest,
+        micros(on_the_way),
     )
     .fetch_all(&mut *connection)
     .await
@@ -193,7 +199,9 @@ pub async fn let_in(
         "update gates
         set let_in_at = clock_timestamp(),
             kept_out_at = case
-                when $2 and kept_out_at < clock_timestamp() - $3::bigint * interval '1 us' then null else kept_out_at end
+                when $2 and kept_out_at < clock_timestamp() - $3::bigint * interval '1 us'
+                    and not exists (select from deliveries d where d.endpoint_id = $1 and d.at_gate) then null
+                else kept_out_at end
         where endpoint_id = $1",
         endpoint_id,
         i64::try_from(first.len()).is_ok_and(|found| found < most),
