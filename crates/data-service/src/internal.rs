@@ -1,6 +1,7 @@
 //! The ledger protocol: what webhook-consumer may ask, and what the portal may.
 
 use std::collections::HashSet;
+use std::future::Future;
 use std::hash::Hash;
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ pub mod sealed_answers;
 pub mod sealed_headers;
 pub mod secrets;
 
+use chassis::batch::NoAnswer;
+use futures_util::future::join_all;
+
 pub use begun::Begun;
 pub use gates::Timed;
 pub use handed_out::HandedOut;
@@ -36,9 +40,21 @@ fn firsts<T, K: Hash + Eq>(items: &[T], key: impl Fn(&T) -> K) -> Vec<bool> {
     items.iter().map(|item| seen.insert(key(item))).collect()
 }
 
-/// A batch is given up before its callers give up, after 10 s: a database that has fallen silent must not hold the
-/// lanes for ever.
-const BATCH_PATIENCE: Duration = Duration::from_secs(8);
+/// A batch is given up after so long: a database that has fallen silent must not hold the lanes for ever, and whoever waits
+/// for a lane has its turn before [`CALL_PATIENCE`] is over.
+const BATCH_PATIENCE: Duration = Duration::from_secs(4);
+
+/// A call is answered after so long, with what is done of it. Its caller gives up after 10 s, and would have nothing.
+const CALL_PATIENCE: Duration = Duration::from_secs(9);
+
+/// The answers of a call's items; none for those that are not done in time.
+async fn answers_in_time<R>(
+    items: impl IntoIterator<Item = impl Future<Output = Result<R, NoAnswer>>>,
+) -> Vec<Option<R>> {
+    let deadline = tokio::time::Instant::now() + CALL_PATIENCE;
+    let in_time = items.into_iter().map(|item| tokio::time::timeout_at(deadline, item));
+    join_all(in_time).await.into_iter().map(|answer| answer.ok()?.ok()).collect()
+}
 
 /// What is left of a batch has no answers; each of its items fails and comes again.
 #[derive(Debug, thiserror::Error)]

@@ -22,21 +22,15 @@ use uuid::Uuid;
 
 use super::gates::{self, Admitted, Timed, Wanted};
 use super::portions::Done;
-use super::{firsts, millis, order, storable};
+use super::{answers_in_time, firsts, millis, order, storable};
 use crate::app::{App, Core};
 use crate::compose;
 
 /// One answer for each item, in order.
 pub async fn post(State(app): State<App>, JsonBody(items): JsonBody<Vec<Ask>>) -> Json<Vec<Answer>> {
     let storable = |item: Ask| Ask { invocation_id: storable(item.invocation_id), ..item };
-    let calls = items.into_iter().map(|item| app.asks.call(storable(item)));
-    Json(
-        join_all(calls)
-            .await
-            .into_iter()
-            .map(|answer| answer.map_or(Answer::Failed, Timed::<Answer>::settled))
-            .collect(),
-    )
+    let answers = answers_in_time(items.into_iter().map(|item| app.asks.call(storable(item)))).await;
+    Json(answers.into_iter().map(|answer| answer.map_or(Answer::Failed, Timed::<Answer>::settled)).collect())
 }
 
 /// Answers a batch. A failure of the database fails what is left of it; each item is then asked for again.

@@ -17,20 +17,14 @@ use super::first_time::{Before, Draft, Drawn, drafts, draw, is_in_line, wants};
 use super::gates::{self, Timed, Wanted};
 use super::order::OpenedInLine;
 use super::portions::Done;
-use super::{firsts, next, order, storable};
+use super::{answers_in_time, firsts, next, order, storable};
 use crate::app::{App, Core};
 
 /// One answer for each item, in order.
 pub async fn post(State(app): State<App>, JsonBody(items): JsonBody<Vec<Open>>) -> Json<Vec<Opened>> {
     let storable = |item: Open| Open { invocation_id: storable(item.invocation_id), ..item };
-    let calls = items.into_iter().map(|item| app.opens.call(storable(item)));
-    Json(
-        join_all(calls)
-            .await
-            .into_iter()
-            .map(|answer| answer.map_or(Opened::Failed, Timed::<Opened>::settled))
-            .collect(),
-    )
+    let answers = answers_in_time(items.into_iter().map(|item| app.opens.call(storable(item)))).await;
+    Json(answers.into_iter().map(|answer| answer.map_or(Opened::Failed, Timed::<Opened>::settled)).collect())
 }
 
 /// Opens a batch. A failure of the database fails what is left of it; each item is then asked for again.

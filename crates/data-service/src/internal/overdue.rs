@@ -19,6 +19,10 @@ use crate::compose;
 /// The lease of whoever reconciles: longer than its pause between two looks.
 pub const LEASE_MS: i64 = 15_000;
 
+/// What stands in line is moved one by one, and for so long: whoever asked gives up after 10 s, and what was moved would be
+/// nobody's. The rest is found by the next look, at once.
+const LOOK_PATIENCE: Duration = Duration::from_secs(4);
+
 /// What is overdue, for the holder of the lease; nothing for anybody else.
 pub async fn post(State(app): State<App>, JsonBody(query): JsonBody<OverdueQuery>) -> Result<Json<Overdue>, Problem> {
     look(&app.core, &storable(query.holder)).await.map(Json).map_err(|error| {
@@ -39,12 +43,19 @@ async fn look(core: &Core, holder: &str) -> Result<Overdue, store::Error> {
     let resumable = resumable(core).await?;
     let more = full(events.len()) || full(overdue.len()) || full(resumable.len());
     let held = store::ledger::long_held(pool, millis(patience.overdue), limit).await?;
-    let more = more || full(held.len());
-    let mut deliveries = raise_claims(core, &overdue, ledger::take_over).await?;
-    deliveries.extend(resume(core, &resumable).await?);
+    let mut more = more || full(held.len());
+    let until = Instant::now() + LOOK_PATIENCE;
+    let mut deliveries = Vec::new();
     for delivery_id in &held {
+        if Instant::now() >= until {
+            more = true;
+            break;
+        }
         deliveries.extend(in_line(order::release(core, delivery_id).await));
     }
+    more |= !resume(core, &resumable, until, &mut deliveries).await?;
+    // The last: a claim that is raised, and whose answer is lost, is found again after twice the time only.
+    deliveries.extend(raise_claims(core, &overdue, ledger::take_over).await?);
     if !events.is_empty() || !deliveries.is_empty() {
         tracing::info!(events = events.len(), deliveries = deliveries.len(), more, "overdue work is sent anew");
     }
@@ -96,19 +107,27 @@ async fn resumable(core: &Core) -> Result<Vec<String>, store::Error> {
     store::ledger::parked_at(&core.rare, &usable, core.patience.sweep_limit).await
 }
 
-/// Resumes parked deliveries; those in line take their place again.
-async fn resume(core: &Core, ids: &[String]) -> Result<Vec<Later>, store::Error> {
+/// Resumes parked deliveries; those in line take their place again. Answers whether all were done in time.
+async fn resume(
+    core: &Core,
+    ids: &[String],
+    until: Instant,
+    deliveries: &mut Vec<Later>,
+) -> Result<bool, store::Error> {
     if ids.is_empty() {
-        return Ok(Vec::new());
+        return Ok(true);
     }
     let seen = store::ledger::deliveries(&core.recording, ids).await?;
     let (waiting, alone): (Vec<_>, Vec<_>) = seen.into_iter().partition(|seen| seen.in_line.is_some());
     let alone: Vec<String> = alone.into_iter().map(|seen| seen.delivery_id).collect();
-    let mut resumed = raise_claims(core, &alone, ledger::resume).await?;
+    deliveries.extend(raise_claims(core, &alone, ledger::resume).await?);
     for seen in waiting {
-        resumed.extend(in_line(order::resume(core, &seen.delivery_id).await));
+        if Instant::now() >= until {
+            return Ok(false);
+        }
+        deliveries.extend(in_line(order::resume(core, &seen.delivery_id).await));
     }
-    Ok(resumed)
+    Ok(true)
 }
 
 /// One that can't be moved now is looked at again.

@@ -16,7 +16,7 @@ use super::{BATCH_PATIENCE, Unanswered};
 /// A portion that took no longer may be twice as large the next time.
 const QUICK: Duration = Duration::from_millis(500);
 /// One that took longer shall be half as large.
-const SLOW: Duration = Duration::from_secs(2);
+const SLOW: Duration = Duration::from_secs(1);
 /// No portion is larger than a batch.
 const LARGEST: usize = crate::app::MOST_IN_A_BATCH;
 

@@ -16,7 +16,7 @@ use futures_util::future::join_all;
 use store::ledger::{Exchange, Guard, LoggedAttempt, Seen, StepRow};
 
 use super::portions::Done;
-use super::{firsts, gates, next, order, storable};
+use super::{answers_in_time, firsts, gates, next, order, storable};
 use crate::app::{App, Core};
 
 /// Why an endpoint was disabled that answered 410 or `webhook-delivery: disable`.
@@ -25,8 +25,8 @@ const GONE: &str = "disabled_by_receiver";
 /// One answer for each item, in order.
 pub async fn post(State(app): State<App>, JsonBody(items): JsonBody<Vec<Recorded>>) -> Json<Vec<Answer>> {
     let storable = |item: Recorded| Recorded { detail: item.detail.map(storable), ..item };
-    let calls = items.into_iter().map(|item| app.records.call(storable(item)));
-    Json(join_all(calls).await.into_iter().map(|answer| answer.unwrap_or(Answer::Failed)).collect())
+    let answers = answers_in_time(items.into_iter().map(|item| app.records.call(storable(item)))).await;
+    Json(answers.into_iter().map(|answer| answer.unwrap_or(Answer::Failed)).collect())
 }
 
 /// Records a batch. A failure of the database fails what is left of it; each item is then sent again.
