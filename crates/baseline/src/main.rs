@@ -27,7 +27,7 @@ fn main() -> anyhow::Result<()> {
         let pool = connect(flags.database.database_connections)?;
         let outbox = Outbox::new(&lifecycle, connect(SENDING_CONNECTIONS)?, flags.egress.policy())
             .context("setting up the door to the receivers")?;
-        let listener = server::bind(flags.listen).await?;
+        let listener = server::bind(flags.listen)?;
         if flags.demo_merchant {
             ensure_demo_merchant(&lifecycle, &pool).await;
         }

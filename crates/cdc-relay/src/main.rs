@@ -21,7 +21,7 @@ fn main() -> anyhow::Result<()> {
         let metrics = metrics::install()?;
         let report = Report::new();
         let (relay, watch) = flags.assemble(report.clone()).context("the configuration can't be used")?;
-        let listener = server::bind(flags.listen).await?;
+        let listener = server::bind(flags.listen)?;
         let router = metrics::router(metrics.clone()).merge(report::router(report));
         server::serve(&lifecycle, listener, router);
         metrics::keep_up(&lifecycle, metrics);

@@ -59,7 +59,7 @@ mod tests {
         };
         let router = Router::new().route("/", get(wait)).layer(from_fn_with_state(Places::new(1), admit));
         let lifecycle = Lifecycle::default();
-        let listener = server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let listener = server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         server::serve(&lifecycle, listener, router);
         let client = client::build(client::Limits::default()).unwrap();

@@ -11,7 +11,7 @@ use axum::routing::get;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tower_service::Service as _;
 
 use crate::connections::{self, Farewell};
@@ -34,12 +34,25 @@ pub enum Error {
     Passed(#[source] std::io::Error),
 }
 
-/// Binds the address.
+/// So many connections may wait to be accepted, if the kernel allows as many (`net.core.somaxconn`). Where the queue is full
+/// the kernel drops what comes, and its client tries again after 1, 3, 7 and 15 s: it waits long for what could be
+/// refused at once.
+const BACKLOG: u32 = 4096;
+
+/// Binds the address and listens.
 ///
 /// # Errors
 /// If the address is taken.
-pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })
+pub fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    listen(address).map_err(|source| Error::Bind { address, source })
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // What an earlier process has left in TIME_WAIT does not keep the address.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// As [`bind`], for a door that stays open while one process follows another: the socket that was passed as systemd does
@@ -48,7 +61,7 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
 ///
 /// # Errors
 /// If the address is taken, or what was passed is of no use.
-pub async fn take_over(address: SocketAddr) -> Result<TcpListener, Error> {
+pub fn take_over(address: SocketAddr) -> Result<TcpListener, Error> {
     match listener::passed(address).map_err(Error::Passed)? {
         Passed::Fits(listener) => return Ok(listener),
         Passed::Elsewhere(other) => {
@@ -57,7 +70,7 @@ pub async fn take_over(address: SocketAddr) -> Result<TcpListener, Error> {
         }
         Passed::Nothing => {}
     }
-    let listener = bind(address).await?;
+    let listener = bind(address)?;
     listener::keep(&listener);
     Ok(listener)
 }

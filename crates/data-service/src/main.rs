@@ -53,7 +53,7 @@ async fn serve(flags: Serve) -> anyhow::Result<()> {
     tracing::info!(config = ?flags, "data-service starts");
     let lifecycle = Lifecycle::on_signals().context("installing signal handlers")?;
     let app = app::App::new(&flags, &lifecycle)?;
-    let listener = server::take_over(flags.listen).await?;
+    let listener = server::take_over(flags.listen)?;
     maintenance::start(&lifecycle, app.clone(), flags.ages());
     let consumer = Token::from_file(&flags.token_file).context("reading --token-file")?;
     let portal = Token::from_file(&flags.portal_token_file).context("reading --portal-token-file")?;

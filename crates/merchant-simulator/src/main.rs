@@ -30,7 +30,7 @@ fn main() -> anyhow::Result<()> {
     tracing::info!(?flags, "starting");
     lifecycle::run(flags.service.threads, async {
         let lifecycle = Lifecycle::on_signals()?;
-        let listener = server::bind(flags.listen).await?;
+        let listener = server::bind(flags.listen)?;
         let simulator = Arc::new(Simulator::new(lifecycle.clone()));
         server::serve(&lifecycle, listener, router(simulator));
         lifecycle.finish(flags.service.shutdown_timeout).await?;

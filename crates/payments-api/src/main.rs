@@ -22,7 +22,7 @@ fn main() -> anyhow::Result<()> {
         let pool =
             store::connect(url.as_str(), flags.database.database_connections, "payments-api", Durability::Durable)
                 .context("setting up the connections to the database")?;
-        let listener = server::take_over(flags.listen).await?;
+        let listener = server::take_over(flags.listen)?;
         if flags.demo_merchant {
             ensure_demo_merchant(&lifecycle, &pool).await;
         }

@@ -1,10 +1,15 @@
 //! The operator's door: endpoints, and what became of every event.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use chassis::{Lifecycle, Token, client, lifecycle, server, telemetry};
 use clap::Parser;
 use portal::{DataService, Flags, Portal, TokenKeys, router};
 use store::{Durability, Statements};
+
+/// Less than whoever asks the portal waits (15 s, where it is ours), so that they are told what is missing.
+const DATA_SERVICE_ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
@@ -16,7 +21,8 @@ fn main() -> anyhow::Result<()> {
     lifecycle::run(flags.service.threads, async {
         let lifecycle = Lifecycle::on_signals()?;
         let operator = Token::from_file(&flags.operator_token_file)?;
-        let client = client::build(client::Limits::default()).context("setting up the HTTP client")?;
+        let limits = client::Limits { whole: DATA_SERVICE_ANSWERS_WITHIN, ..client::Limits::default() };
+        let client = client::build(limits).context("setting up the HTTP client")?;
         let token = Token::from_file(&flags.data_service_token_file)?;
         let data_service = DataService::new(client, &flags.data_service_url, token)?;
         let url = flags.database.url_with_password()?;
@@ -29,7 +35,7 @@ fn main() -> anyhow::Result<()> {
         let pool = connect(flags.database.database_connections.saturating_sub(for_lists), Statements::Any)?;
         let token_keys = TokenKeys::from_file(&flags.token_key_file)?;
         let portal = Portal { pool, lists, data_service, token_keys, egress: flags.egress.policy() };
-        let listener = server::take_over(flags.listen).await?;
+        let listener = server::take_over(flags.listen)?;
         server::serve(&lifecycle, listener, router(portal, operator));
         lifecycle.finish(flags.service.shutdown_timeout).await?;
         Ok(())

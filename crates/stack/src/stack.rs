@@ -3,7 +3,7 @@
 mod disasters;
 
 use std::collections::HashMap;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitStatus;
@@ -11,6 +11,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use chassis::server;
 use futures_util::future::{join_all, select_all, try_join_all};
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::{Mutex, Notify};
@@ -370,10 +371,11 @@ impl Stack {
         if let Some(socket) = sockets.get(&door) {
             return Ok(Arc::clone(socket));
         }
-        let port = self.ports.of(door);
-        let socket = TcpListener::bind(("127.0.0.1", port))
-            .with_context(|| format!("can't listen on port {port} for {}", door.name()))?;
-        let socket = Arc::new(socket);
+        let address = SocketAddr::from(([127, 0, 0, 1], self.ports.of(door)));
+        let socket = server::bind(address)
+            .map_err(anyhow::Error::from)
+            .and_then(|socket| Ok(Arc::new(socket.into_std()?)))
+            .with_context(|| format!("can't pass a socket to {}", door.name()))?;
         sockets.insert(door, Arc::clone(&socket));
         Ok(socket)
     }

@@ -55,7 +55,7 @@ async fn serve(flags: Serve) -> anyhow::Result<()> {
     let door = post::Door::new(flags.egress.policy()).context("setting up the door to the receivers")?;
     let deliverer = deliver::Deliverer::new(ledger.clone(), door, flags.wave);
     let endpoint = handlers::endpoint(deliverer, flags.identity_key()?.as_deref())?;
-    let listener = chassis::server::bind(flags.listen).await?;
+    let listener = chassis::server::bind(flags.listen)?;
     server::serve(&lifecycle, listener, endpoint);
     reconciler::start(&lifecycle, &flags, ledger)?;
     lifecycle.finish(flags.service.shutdown_timeout).await?;

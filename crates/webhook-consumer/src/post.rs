@@ -175,7 +175,7 @@ mod tests {
     async fn of_an_answer_headers_and_body_are_kept_and_nothing_of_the_request() {
         let lifecycle = Lifecycle::default();
         let answer = || async { ([("x-trace", "7")], "no such order") };
-        let listener = server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let listener = server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let url = format!("http://{}/?key=hidden", listener.local_addr().unwrap());
         server::serve(&lifecycle, listener, Router::new().route("/", post(answer)));
         let recorded = open().post(&attempt(&url, "x-key")).await;

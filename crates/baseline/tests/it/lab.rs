@@ -54,7 +54,7 @@ impl Receiver {
 
     async fn serve(lifecycle: &Lifecycle) -> Self {
         let receiver = Self::default();
-        let listener = server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let listener = server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         receiver.0.lock().unwrap().url = format!("http://{}/", listener.local_addr().unwrap());
         receiver.answer(200);
         let router = Router::new().route("/", post(receive)).with_state(receiver.clone());
@@ -75,7 +75,7 @@ impl Lab {
         let (lifecycle, receivers) = (Lifecycle::default(), Lifecycle::default());
         let connections = || PgPoolOptions::new().max_connections(4).connect_lazy_with(connect.clone());
         let outbox = Outbox::new(&lifecycle, connections(), loopback()).unwrap();
-        let listener = server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let listener = server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         server::serve(&lifecycle, listener, router(Api::new(connections(), false), outbox));
         let receiver = Receiver::serve(&receivers).await;

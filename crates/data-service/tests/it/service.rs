@@ -42,7 +42,7 @@ impl Reply {
 
 impl Service {
     pub async fn start(lifecycle: Lifecycle, app: App) -> Self {
-        let listener = server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let listener = server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         server::serve(&lifecycle, listener, router(app, Token::new(CONSUMER), Token::new(PORTAL)));
         let client = client::build(Limits::default()).unwrap();

@@ -41,7 +41,7 @@ impl Answer {
 impl Lab {
     async fn start() -> Self {
         let lifecycle = Lifecycle::default();
-        let listener = server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let listener = server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         server::serve(&lifecycle, listener, router(Arc::new(Simulator::new(lifecycle.clone()))));
         let client = client::build(Limits { whole: Duration::from_secs(10), ..Limits::default() }).unwrap();

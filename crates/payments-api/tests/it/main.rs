@@ -68,7 +68,7 @@ impl Lab {
     }
 
     async fn serve(lifecycle: Lifecycle, database: PgPool, api: Api, door: Door) -> Self {
-        let listener = server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let listener = server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         server::serve(&lifecycle, listener, router(api, door));
         let client = client::build(Limits { whole: Duration::from_secs(20), ..Limits::default() }).unwrap();

@@ -172,7 +172,7 @@ fn to_loopback() -> EgressFlags {
 }
 
 async fn serve(lifecycle: &Lifecycle, router: Router) -> String {
-    let listener = server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let listener = server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     server::serve(lifecycle, listener, router);
     url

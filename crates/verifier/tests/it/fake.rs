@@ -50,7 +50,7 @@ impl Lab {
     pub async fn start(faults: Faults) -> Self {
         let fake = Arc::new(Mutex::new(Fake { faults, ..Fake::default() }));
         let lifecycle = Lifecycle::default();
-        let listener = server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let listener = server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
         server::serve(&lifecycle, listener, router(fake.clone()));
         Self { fake, base, lifecycle }

@@ -24,7 +24,7 @@ const OLDER: &str = "http://127.0.0.1:1/";
 impl Restate {
     async fn start(newer_answers: bool) -> Self {
         let lifecycle = Lifecycle::default();
-        let listener = server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let listener = server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         // Whoever serves here has a GET /health; nobody listens at port 2.
         let newer = if newer_answers { url.clone() } else { "http://127.0.0.1:2".to_owned() };

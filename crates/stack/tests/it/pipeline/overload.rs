@@ -4,10 +4,12 @@
 //! `EVERHOOK_OVERLOAD_FOR=5m` makes it as long as that.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chassis::client::{self, Limits};
 use serde_json::json;
 use stack::bench::usage::Processes;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::*;
@@ -18,8 +20,13 @@ const OVERLOADED_FOR: &str = "60s";
 const CONCURRENCY: usize = 16;
 /// As many as the API takes at once, so that an answer takes at most this, divided by its capacity.
 const MOST_UNDER_WAY: usize = 64;
+/// So many connections the clients have among them. Each request has one, as soon as one is free, and the wait counts as part
+/// of its answer's time: with a new connection for each request above the capacity, what is measured is the client.
+const CONNECTIONS: usize = 4 * MOST_UNDER_WAY;
 /// An answer that takes longer than twice that is none in time, nor within a second on a machine that others use, too.
 const SLACK: Duration = Duration::from_secs(1);
+/// What has waited for so long while younger ones went by is looked for by the sweep (data-service's default).
+const OVERTAKEN: Duration = Duration::from_secs(60);
 /// What no process of ours may need: twice what webhook-consumer, the largest, was seen to need.
 const MOST_MEMORY: u64 = 128 << 20;
 const OURS: [&str; 5] = ["payments-api", "data-service", "webhook-consumer", "cdc-relay", "portal"];
@@ -82,8 +89,9 @@ async fn twice_the_load_is_answered_in_time_or_refused_and_the_backlog_drains() 
         done as i64,
         "acknowledged, and committed"
     );
+    // The sweep brings what has waited for longer than that, and it is right: it can't know where that stands.
     let by_the_sweep = lab.count("select count(*) from routed_events where not from_cdc").await;
-    assert_eq!(by_the_sweep, 0, "events that the sweep has sent although they waited in Kafka");
+    assert!(by_the_sweep == 0 || drained > OVERTAKEN, "the sweep has sent {by_the_sweep} that waited in Kafka");
     assert_eq!(lab.count("select count(*) from attempts").await, before + done as i64, "one attempt for each");
     for (name, bytes) in memory {
         assert!(bytes < MOST_MEMORY || !OURS.contains(&name.as_str()), "{name} needed {} MiB", bytes >> 20);
@@ -97,20 +105,22 @@ async fn twice_the_load_is_answered_in_time_or_refused_and_the_backlog_drains() 
 async fn overload(lab: &Lab, payment: Value, rate: f64, time: Duration) -> Vec<Answered> {
     let client = client::build(Limits { whole: Duration::from_secs(60), ..Limits::default() }).unwrap();
     let url = lab.url(Door::PaymentsApi).join("/payments").unwrap();
+    let connections = Arc::new(Semaphore::new(CONNECTIONS));
     let (began, mut begun, mut under_way, mut answers) = (Instant::now(), 0, JoinSet::new(), Vec::new());
     let mut ticks = tokio::time::interval(Duration::from_millis(5));
     while began.elapsed() < time {
         ticks.tick().await;
         let due = (began.elapsed().as_secs_f64() * rate) as usize;
         for _ in begun..due {
-            let request = client.post(url.clone()).json(&payment);
+            let (request, asked) = (client.post(url.clone()).json(&payment), Instant::now());
+            let connections = Arc::clone(&connections);
             under_way.spawn(async move {
-                let sent = Instant::now();
+                let _connection = connections.acquire().await.unwrap();
                 let response = request.send().await.unwrap();
                 let retry_after = response.headers().contains_key("retry-after");
                 let status = response.status().as_u16();
                 response.bytes().await.unwrap();
-                Answered { status, retry_after, took: sent.elapsed() }
+                Answered { status, retry_after, took: asked.elapsed() }
             });
         }
         begun = due;
