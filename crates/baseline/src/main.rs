@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use baseline::{Flags, Outbox, router};
-use chassis::{Lifecycle, lifecycle, server, telemetry};
+use chassis::{server, telemetry};
 use clap::Parser;
 use payments_api::{Api, ensure_demo_merchant, forget_old_keys};
 use store::Durability;
@@ -13,27 +13,21 @@ const SENDING_CONNECTIONS: u32 = 4;
 fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     telemetry::init(flags.service.log_format, &flags.service.log)?;
-    if flags.service.only_checks(flags.listen)? {
-        return Ok(());
-    }
-    tracing::info!(?flags, "starting");
-    lifecycle::run(flags.service.threads, async {
-        let lifecycle = Lifecycle::on_signals()?;
+    flags.service.run(flags.listen, &flags, async |lifecycle| {
         let url = flags.database.url_with_password()?;
         let connect = |connections| {
             store::connect(url.as_str(), connections, "baseline", Durability::Durable)
                 .context("setting up the connections to the database")
         };
         let pool = connect(flags.database.database_connections)?;
-        let outbox = Outbox::new(&lifecycle, connect(SENDING_CONNECTIONS)?, flags.egress.policy())
+        let outbox = Outbox::new(lifecycle, connect(SENDING_CONNECTIONS)?, flags.egress.policy())
             .context("setting up the door to the receivers")?;
         let listener = server::bind(flags.listen)?;
         if flags.demo_merchant {
-            ensure_demo_merchant(&lifecycle, &pool).await;
+            ensure_demo_merchant(lifecycle, &pool).await;
         }
-        forget_old_keys(&lifecycle, &pool);
-        server::serve(&lifecycle, listener, router(Api::new(pool, flags.demo_merchant), outbox));
-        lifecycle.finish(flags.service.shutdown_timeout).await?;
+        forget_old_keys(lifecycle, &pool);
+        server::serve(lifecycle, listener, router(Api::new(pool, flags.demo_merchant), outbox));
         Ok(())
     })
 }

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use cdc_relay::flags::Flags;
 use cdc_relay::report::{self, Report};
-use chassis::{Lifecycle, lifecycle, metrics, server, telemetry};
+use chassis::{metrics, server, telemetry};
 use clap::Parser as _;
 
 fn main() -> anyhow::Result<()> {
@@ -12,22 +12,16 @@ fn main() -> anyhow::Result<()> {
     let filter = format!("pgwire_replication=off,{}", flags.service.log);
     telemetry::init(flags.service.log_format, &filter)?;
     flags.check().context("the configuration can't be used")?;
-    if flags.service.only_checks(flags.listen)? {
-        return Ok(());
-    }
-    tracing::info!(?flags, "starting");
-    lifecycle::run(flags.service.threads, async {
-        let lifecycle = Lifecycle::on_signals()?;
+    flags.service.run(flags.listen, &flags, async |lifecycle| {
         let metrics = metrics::install()?;
         let report = Report::new();
         let (relay, watch) = flags.assemble(report.clone()).context("the configuration can't be used")?;
         let listener = server::bind(flags.listen)?;
         let router = metrics::router(metrics.clone()).merge(report::router(report));
-        server::serve(&lifecycle, listener, router);
-        metrics::keep_up(&lifecycle, metrics);
+        server::serve(lifecycle, listener, router);
+        metrics::keep_up(lifecycle, metrics);
         lifecycle.spawn_vital("slot watch", watch.run(lifecycle.clone()));
         lifecycle.spawn_vital("relay", relay.run(lifecycle.clone()));
-        lifecycle.finish(flags.service.shutdown_timeout).await?;
         Ok(())
     })
 }

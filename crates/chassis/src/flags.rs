@@ -1,11 +1,13 @@
 //! Flags that services share, and the reading of durations and files.
 
+use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::health;
+use crate::lifecycle::StillRunning;
 use crate::telemetry::LogFormat;
+use crate::{Lifecycle, health, lifecycle};
 
 /// What every service takes.
 #[derive(Debug, Clone, clap::Args)]
@@ -31,16 +33,34 @@ pub struct ServiceFlags {
 }
 
 impl ServiceFlags {
-    /// Does what the process was started for, if that is only a check; false if it is to serve.
-    /// Call it when the flags are known to be good.
+    /// The life of a process whose log is set up and whose flags are known to be good: it checks what it was asked to check, or
+    /// does what `serve` starts until it is asked to stop. `flags` are for the log.
     ///
     /// # Errors
-    /// If the process that listens there does not answer that it is well.
-    pub fn only_checks(&self, listen: Listen) -> Result<bool, health::Error> {
+    /// If the process that listens there does not answer that it is well; what `serve` says; if it can't start, or does not
+    /// end in its time.
+    pub fn run<E>(
+        &self,
+        listen: Listen,
+        flags: &impl Debug,
+        serve: impl AsyncFnOnce(&Lifecycle) -> Result<(), E>,
+    ) -> Result<(), E>
+    where
+        E: From<health::Error> + From<std::io::Error> + From<StillRunning>,
+    {
         if self.check_health {
             health::ask(listen)?;
         }
-        Ok(self.check_config || self.check_health)
+        if self.check_health || self.check_config {
+            return Ok(());
+        }
+        tracing::info!(?flags, "starting");
+        lifecycle::run(self.threads, async {
+            let lifecycle = Lifecycle::on_signals()?;
+            serve(&lifecycle).await?;
+            lifecycle.finish(self.shutdown_timeout).await?;
+            Ok(())
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! A bound on the requests under way. What comes above it is told at once to come back, so that those inside keep their
 //! latency, and memory does not grow with what cannot be done.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -18,8 +19,8 @@ pub struct Places(Arc<Semaphore>);
 impl Places {
     /// For so many requests.
     #[must_use]
-    pub fn new(most: usize) -> Self {
-        Self(Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))))
+    pub fn new(most: NonZeroUsize) -> Self {
+        Self(Arc::new(Semaphore::new(most.get().min(Semaphore::MAX_PERMITS))))
     }
 }
 
@@ -57,7 +58,8 @@ mod tests {
                 go_on.notified().await;
             }
         };
-        let router = Router::new().route("/", get(wait)).layer(from_fn_with_state(Places::new(1), admit));
+        let router =
+            Router::new().route("/", get(wait)).layer(from_fn_with_state(Places::new(NonZeroUsize::MIN), admit));
         let lifecycle = Lifecycle::default();
         let listener = server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

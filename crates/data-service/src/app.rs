@@ -23,6 +23,9 @@ use crate::{internal, payload};
 /// At most so many items share one statement.
 pub(crate) const MOST_IN_A_BATCH: usize = 200;
 
+/// From the answer that begins an attempt to the next question of the consumer that has it.
+const ON_THE_WAY: Duration = Duration::from_secs(1);
+
 /// When things are overdue.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
@@ -34,6 +37,8 @@ pub struct Patience {
     pub overdue: Duration,
     /// Beyond an attempt's own time-out, until it is taken for dead.
     pub lease_margin: Duration,
+    /// An attempt that has begun counts as under way for so long, if its consumer does not say so itself.
+    pub begun: Duration,
     /// How many events, and how many deliveries, one look hands out at most.
     pub sweep_limit: i64,
 }
@@ -101,7 +106,7 @@ impl Core {
             patience,
             limits,
             handed_out: Mutex::default(),
-            begun: Mutex::default(),
+            begun: Mutex::new(Begun::new(patience.begun)),
             portions: AllPortions::default(),
         }
     }
@@ -145,6 +150,7 @@ impl App {
             overtaken: flags.overtaken_after,
             overdue: flags.overdue_after,
             lease_margin: flags.lease_margin,
+            begun: ON_THE_WAY,
             sweep_limit: i64::from(flags.sweep_limit),
         };
         let keyring = Keyring::from_file(&flags.key_file).map_err(Error::Keys)?;

@@ -169,11 +169,20 @@ mod tests {
 
     use super::*;
 
-    fn refusal(ages: &[&str]) -> Option<String> {
+    fn serve(ages: &[&str]) -> Serve {
         let flags = ["--token-file=t", "--portal-token-file=p", "--key-file=k", "--database-url=postgres://u@h/d"];
         let words = ["data-service", "serve"].into_iter().chain(flags).chain(ages.iter().copied());
         let Command::Serve(serve) = Config::parse_from(words).command else { panic!("this is serve") };
-        serve.validate().err().map(|error| error.to_string())
+        *serve
+    }
+
+    fn refusal(ages: &[&str]) -> Option<String> {
+        serve(ages).validate().err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_flags_ask_of_endpoints_what_is_asked_by_default() {
+        assert_eq!(serve(&[]).limits(), Limits::default());
     }
 
     #[test]

@@ -17,10 +17,7 @@ fn main() -> anyhow::Result<()> {
         Command::Serve(flags) => {
             telemetry::init(flags.service.log_format, &flags.service.log).context("reading --log")?;
             flags.validate()?;
-            if flags.service.only_checks(flags.listen)? {
-                return Ok(());
-            }
-            lifecycle::run(flags.service.threads, serve(*flags))
+            flags.service.run(flags.listen, &flags, async |lifecycle| serve(&flags, lifecycle).await)
         }
     }
 }
@@ -49,16 +46,13 @@ async fn migrate(flags: Migrate) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn serve(flags: Serve) -> anyhow::Result<()> {
-    tracing::info!(config = ?flags, "data-service starts");
-    let lifecycle = Lifecycle::on_signals().context("installing signal handlers")?;
-    let app = app::App::new(&flags, &lifecycle)?;
+async fn serve(flags: &Serve, lifecycle: &Lifecycle) -> anyhow::Result<()> {
+    let app = app::App::new(flags, lifecycle)?;
     let listener = server::take_over(flags.listen)?;
-    maintenance::start(&lifecycle, app.clone(), flags.ages());
+    maintenance::start(lifecycle, app.clone(), flags.ages());
     let consumer = Token::from_file(&flags.token_file).context("reading --token-file")?;
     let portal = Token::from_file(&flags.portal_token_file).context("reading --portal-token-file")?;
     let router = app::router(app, consumer, portal);
-    server::serve(&lifecycle, listener, router);
-    lifecycle.finish(flags.service.shutdown_timeout).await?;
+    server::serve(lifecycle, listener, router);
     Ok(())
 }

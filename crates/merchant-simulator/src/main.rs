@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chassis::flags::{Listen, ServiceFlags};
-use chassis::{Lifecycle, lifecycle, server, telemetry};
+use chassis::{server, telemetry};
 use clap::Parser;
 use merchant_simulator::{Simulator, router};
 
@@ -24,16 +24,10 @@ struct Flags {
 fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     telemetry::init(flags.service.log_format, &flags.service.log)?;
-    if flags.service.only_checks(flags.listen)? {
-        return Ok(());
-    }
-    tracing::info!(?flags, "starting");
-    lifecycle::run(flags.service.threads, async {
-        let lifecycle = Lifecycle::on_signals()?;
+    flags.service.run(flags.listen, &flags, async |lifecycle| {
         let listener = server::bind(flags.listen)?;
         let simulator = Arc::new(Simulator::new(lifecycle.clone()));
-        server::serve(&lifecycle, listener, router(simulator));
-        lifecycle.finish(flags.service.shutdown_timeout).await?;
+        server::serve(lifecycle, listener, router(simulator));
         Ok(())
     })
 }

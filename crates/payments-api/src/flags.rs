@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use chassis::Token;
@@ -28,8 +29,8 @@ pub struct Flags {
     pub demo_merchant: bool,
     /// The most requests under way; what comes above is answered with 503 and `Retry-After` at once. Divided by what
     /// the service does in a second, it is the longest that a request waits.
-    #[arg(long, env = "EVERHOOK_MOST_UNDER_WAY", default_value_t = 512)]
-    pub most_under_way: usize,
+    #[arg(long, env = "EVERHOOK_MOST_UNDER_WAY", default_value = "512")]
+    pub most_under_way: NonZeroUsize,
     /// Where the database is.
     #[command(flatten)]
     pub database: DatabaseFlags,
@@ -72,5 +73,10 @@ mod tests {
         assert!(parse(&["--token-file", "/nowhere/token"]).unwrap().door().is_err());
         assert!(parse(&[]).is_err(), "an open door was not asked for");
         assert!(parse(&["--open", "--token-file", "/nowhere/token"]).is_err(), "open and closed at once");
+    }
+
+    #[test]
+    fn a_service_that_would_refuse_everything_is_refused() {
+        assert!(parse(&["--open", "--most-under-way", "0"]).is_err());
     }
 }

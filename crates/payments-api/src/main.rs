@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use axum::middleware::from_fn_with_state;
 use chassis::places::{Places, admit};
-use chassis::{Lifecycle, lifecycle, server, telemetry};
+use chassis::{server, telemetry};
 use clap::Parser;
 use payments_api::{Api, Flags, ensure_demo_merchant, forget_old_keys, router};
 use store::Durability;
@@ -11,12 +11,7 @@ use store::Durability;
 fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     telemetry::init(flags.service.log_format, &flags.service.log)?;
-    if flags.service.only_checks(flags.listen)? {
-        return Ok(());
-    }
-    tracing::info!(?flags, "starting");
-    lifecycle::run(flags.service.threads, async {
-        let lifecycle = Lifecycle::on_signals()?;
+    flags.service.run(flags.listen, &flags, async |lifecycle| {
         let door = flags.door()?;
         let url = flags.database.url_with_password()?;
         let pool =
@@ -24,13 +19,12 @@ fn main() -> anyhow::Result<()> {
                 .context("setting up the connections to the database")?;
         let listener = server::take_over(flags.listen)?;
         if flags.demo_merchant {
-            ensure_demo_merchant(&lifecycle, &pool).await;
+            ensure_demo_merchant(lifecycle, &pool).await;
         }
-        forget_old_keys(&lifecycle, &pool);
+        forget_old_keys(lifecycle, &pool);
         let router = router(Api::new(pool, flags.demo_merchant), door);
         let places = Places::new(flags.most_under_way);
-        server::serve(&lifecycle, listener, router.layer(from_fn_with_state(places, admit)));
-        lifecycle.finish(flags.service.shutdown_timeout).await?;
+        server::serve(lifecycle, listener, router.layer(from_fn_with_state(places, admit)));
         Ok(())
     })
 }

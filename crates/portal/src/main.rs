@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chassis::{Lifecycle, Token, client, lifecycle, server, telemetry};
+use chassis::{Token, client, server, telemetry};
 use clap::Parser;
 use portal::{DataService, Flags, Portal, TokenKeys, router};
 use store::{Durability, Statements};
@@ -14,12 +14,7 @@ const DATA_SERVICE_ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     telemetry::init(flags.service.log_format, &flags.service.log)?;
-    if flags.service.only_checks(flags.listen)? {
-        return Ok(());
-    }
-    tracing::info!(?flags, "starting");
-    lifecycle::run(flags.service.threads, async {
-        let lifecycle = Lifecycle::on_signals()?;
+    flags.service.run(flags.listen, &flags, async |lifecycle| {
         let operator = Token::from_file(&flags.operator_token_file)?;
         let limits = client::Limits { whole: DATA_SERVICE_ANSWERS_WITHIN, ..client::Limits::default() };
         let client = client::build(limits).context("setting up the HTTP client")?;
@@ -36,8 +31,7 @@ fn main() -> anyhow::Result<()> {
         let token_keys = TokenKeys::from_file(&flags.token_key_file)?;
         let portal = Portal { pool, lists, data_service, token_keys, egress: flags.egress.policy() };
         let listener = server::take_over(flags.listen)?;
-        server::serve(&lifecycle, listener, router(portal, operator));
-        lifecycle.finish(flags.service.shutdown_timeout).await?;
+        server::serve(lifecycle, listener, router(portal, operator));
         Ok(())
     })
 }

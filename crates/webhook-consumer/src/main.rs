@@ -29,10 +29,7 @@ fn main() -> anyhow::Result<()> {
         Command::Serve(flags) => {
             telemetry::init(flags.service.log_format, &flags.service.log).context("reading --log")?;
             flags.validate()?;
-            if flags.service.only_checks(flags.listen)? {
-                return Ok(());
-            }
-            lifecycle::run(flags.service.threads, serve(*flags))
+            flags.service.run(flags.listen, &flags, async |lifecycle| serve(&flags, lifecycle).await)
         }
     }
 }
@@ -48,16 +45,13 @@ async fn register(flags: Register) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn serve(flags: Serve) -> anyhow::Result<()> {
-    tracing::info!(config = ?flags, "webhook-consumer starts");
-    let lifecycle = Lifecycle::on_signals().context("installing signal handlers")?;
-    let ledger = ledger_client::LedgerClient::new(&flags, &lifecycle)?;
+async fn serve(flags: &Serve, lifecycle: &Lifecycle) -> anyhow::Result<()> {
+    let ledger = ledger_client::LedgerClient::new(flags, lifecycle)?;
     let door = post::Door::new(flags.egress.policy()).context("setting up the door to the receivers")?;
     let deliverer = deliver::Deliverer::new(ledger.clone(), door, flags.wave);
     let endpoint = handlers::endpoint(deliverer, flags.identity_key()?.as_deref())?;
     let listener = chassis::server::bind(flags.listen)?;
-    server::serve(&lifecycle, listener, endpoint);
-    reconciler::start(&lifecycle, &flags, ledger)?;
-    lifecycle.finish(flags.service.shutdown_timeout).await?;
+    server::serve(lifecycle, listener, endpoint);
+    reconciler::start(lifecycle, flags, ledger)?;
     Ok(())
 }

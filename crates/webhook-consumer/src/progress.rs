@@ -161,9 +161,14 @@ impl Watch {
         Self { patience, partitions: BTreeMap::new(), beyond: BTreeMap::new() }
     }
 
-    /// Forgets everything: while Kafka or Restate are away, nobody can go on.
+    /// Forgets who stood still: while Kafka or Restate are away, nobody can go on.
     pub fn forget(&mut self) {
         self.partitions.clear();
+    }
+
+    /// Forgets what it has told of, too: what was to be done about it may not be done.
+    pub fn forget_all(&mut self) {
+        *self = Self::new(self.patience);
     }
 
     /// Takes note of how far the group is; answers the partition in which it has stood still for too long, or whose end
@@ -263,6 +268,8 @@ mod tests {
         assert!(stall.position.is_beyond());
         watch.forget();
         assert_eq!(watch.look(&at(50, 40), later(200)), None, "nothing comes, so nothing is committed");
+        watch.forget_all();
+        assert!(watch.look(&at(50, 40), later(210)).is_some(), "what followed may have failed");
         assert_eq!(watch.look(&at(42, 42), later(300)), None);
         assert_eq!(watch.look(&at(42, 30), later(400)).map(|stall| stall.position.end), Some(30), "and again");
     }

@@ -187,7 +187,7 @@ impl Registrar {
         if let (Err(_), Some(vigil)) = (&done, &self.vigil) {
             // While Kafka or Restate are away, nothing can go on.
             let mut seen = vigil.seen();
-            seen.watch.forget();
+            seen.watch.forget_all();
             // What comes back may have lost something.
             seen.next_look = Instant::now();
         }

@@ -64,10 +64,7 @@ impl Outbox {
         let limit = Duration::from_millis(u64::try_from(endpoint.timeout_ms).unwrap_or_default());
         let exchange = self.0.door.post(&request.url, &request.headers, request.body, limit).await;
         match exchange.answer {
-            Ok(answer) => {
-                let header = |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok());
-                judge(answer.status, header("webhook-delivery"), header("retry-after"), now())
-            }
+            Ok(answer) => judge(answer.status, answer.header("webhook-delivery"), answer.header("retry-after"), now()),
             Err(error) => {
                 tracing::debug!(event.id = id, endpoint.id = endpoint.endpoint_id, error = %Chain(&*error), "no answer");
                 // Which of the reasons it is would be for the attempt log, and there is none.

@@ -1,5 +1,6 @@
 //! A running old way, a receiver, and a look at both.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -35,13 +36,18 @@ pub(crate) struct Receiver(Arc<Mutex<Received>>);
 #[derive(Default)]
 struct Received {
     url: String,
-    status: u16,
+    /// One after the other; the last one stays.
+    statuses: VecDeque<u16>,
     requests: Vec<(HeaderMap, Bytes)>,
 }
 
 impl Receiver {
     pub(crate) fn answer(&self, status: u16) {
-        self.0.lock().unwrap().status = status;
+        self.answer_in_turn([status]);
+    }
+
+    pub(crate) fn answer_in_turn(&self, statuses: impl Into<VecDeque<u16>>) {
+        self.0.lock().unwrap().statuses = statuses.into();
     }
 
     pub(crate) fn requests(&self) -> Vec<(HeaderMap, Bytes)> {
@@ -66,7 +72,9 @@ impl Receiver {
 async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) -> StatusCode {
     let mut received = receiver.0.lock().unwrap();
     received.requests.push((headers, body));
-    StatusCode::from_u16(received.status).unwrap()
+    let status =
+        if received.statuses.len() > 1 { received.statuses.pop_front() } else { received.statuses.front().copied() };
+    StatusCode::from_u16(status.unwrap()).unwrap()
 }
 
 impl Lab {

@@ -4,13 +4,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// From an answer to the next question of the consumer that has it. Another process may record the result, so an attempt
-/// does not count for longer.
-const ON_THE_WAY: Duration = Duration::from_secs(1);
-
 /// Attempts by endpoint.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Begun {
+    /// From an answer to the next question of the consumer that has it. Another process may record the result, so an attempt
+    /// does not count for longer.
+    on_the_way: Duration,
     /// Oldest first.
     deliveries: VecDeque<(Instant, String)>,
     endpoints: HashMap<String, (Instant, String)>,
@@ -18,6 +17,11 @@ pub struct Begun {
 }
 
 impl Begun {
+    /// None has begun. Each counts for so long.
+    pub fn new(on_the_way: Duration) -> Self {
+        Self { on_the_way, deliveries: VecDeque::new(), endpoints: HashMap::new(), counts: HashMap::new() }
+    }
+
     /// An attempt of the delivery begins.
     pub fn begin(&mut self, delivery_id: &str, endpoint_id: &str, now: Instant) {
         self.end(delivery_id);
@@ -44,7 +48,7 @@ impl Begun {
 
     /// Forgets those that began too long ago.
     pub fn forget_old(&mut self, now: Instant) {
-        while self.deliveries.front().is_some_and(|(began, _)| now.duration_since(*began) > ON_THE_WAY) {
+        while self.deliveries.front().is_some_and(|(began, _)| now.duration_since(*began) > self.on_the_way) {
             let Some((began, delivery_id)) = self.deliveries.pop_front() else { return };
             if self.endpoints.get(&delivery_id).is_some_and(|(last, _)| *last == began) {
                 self.end(&delivery_id);
@@ -57,9 +61,11 @@ impl Begun {
 mod tests {
     use super::*;
 
+    const ON_THE_WAY: Duration = Duration::from_secs(1);
+
     #[test]
     fn an_attempt_counts_until_it_is_recorded_or_old() {
-        let (mut begun, now) = (Begun::default(), Instant::now());
+        let (mut begun, now) = (Begun::new(ON_THE_WAY), Instant::now());
         for delivery in ["dlv_1", "dlv_2", "dlv_3", "dlv_1"] {
             begun.begin(delivery, "ep_1", now);
         }
@@ -79,7 +85,7 @@ mod tests {
 
     #[test]
     fn one_that_began_again_after_its_end_is_not_forgotten_with_the_first() {
-        let (mut begun, now) = (Begun::default(), Instant::now());
+        let (mut begun, now) = (Begun::new(ON_THE_WAY), Instant::now());
         begun.begin("dlv_1", "ep_1", now);
         begun.end("dlv_1");
         begun.begin("dlv_1", "ep_1", now + ON_THE_WAY);

@@ -2,18 +2,19 @@
 //!
 //! An endpoint that is well and has no rate limit costs nothing here.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
+use chassis::error_chain::Chain;
 use domain::gate::{Admission, Gate};
 use domain::ledger::{self, Delivery, Next, Step};
 use domain::protocol::{Answer, Attempt, Busy, Later, Opened, Slot};
 use store::ledger::{Endpoint, LetIn, LockedGate, StillGate};
 use store::transaction::{begin, commit};
 
-use super::millis;
+use super::{Begun, millis};
 use crate::app::Core;
 
 /// Those that are late for their slots leave so much closer together than the rate asks, and so catch up.
@@ -82,8 +83,12 @@ pub struct Timed<T> {
 impl<T> Timed<T> {
     /// Answers whose times count from now.
     pub fn now(answers: Vec<T>) -> Vec<Self> {
-        let at = Instant::now();
-        answers.into_iter().map(|answer| Self { answer, at }).collect()
+        answers.into_iter().map(Self::one).collect()
+    }
+
+    /// An answer whose times count from now.
+    pub fn one(answer: T) -> Self {
+        Self { answer, at: Instant::now() }
     }
 }
 
@@ -119,51 +124,47 @@ fn settle(attempt: &mut Attempt, since: Instant) {
 /// # Errors
 /// If the database refuses; then nothing is reserved. A slot that is reserved for nothing costs only its time.
 pub async fn admit(core: &Core, wanted: &[Wanted<'_>]) -> Result<Admitted, store::Error> {
-    let begun = begun_lately(core, wanted);
-    let mut counts: HashMap<&str, u32> = HashMap::new();
-    let mut narrow: Vec<String> = Vec::new();
-    for w in wanted {
-        let Wanted { endpoint, .. } = w;
-        let count = counts.entry(&endpoint.endpoint_id).or_default();
-        *count += 1;
-        let in_flight = in_flight(w, &begun) + *count;
-        if !Gate::is_wide_open(rate(endpoint), endpoint.is_circuit_open, &core.limits, in_flight) {
-            narrow.push(endpoint.endpoint_id.clone());
-        }
-    }
-    narrow.sort_unstable();
-    narrow.dedup();
+    let narrow = pass_where_wide_open(core, wanted);
     let (admissions, at) = match narrow.is_empty() {
         true => (vec![Admission::NOW; wanted.len()], Instant::now()),
-        false => pass_all(core, wanted, &narrow, &begun).await?,
+        false => pass_all(core, wanted, &narrow).await?,
     };
-    let mut lately = core.begun.lock().unwrap_or_else(PoisonError::into_inner);
-    for (w, _) in wanted.iter().zip(&admissions).filter(|(_, admission)| **admission == Admission::NOW) {
-        lately.begin(&w.delivery_id, &w.endpoint.endpoint_id, at);
-    }
     Ok(Admitted { admissions: admissions.into_iter(), at })
 }
 
-/// Leads attempts through these gates; answers the moment from which their times count, too.
+/// Attempts begin at the endpoints whose gates let all of them in; answers the other endpoints, in order. It is decided and
+/// noted in one go, as other batches ask at the same time.
+fn pass_where_wide_open(core: &Core, wanted: &[Wanted<'_>]) -> Vec<String> {
+    let mut begun = core.begun.lock().unwrap_or_else(PoisonError::into_inner);
+    begun.forget_old(Instant::now());
+    let mut counts: HashMap<&str, u32> = HashMap::new();
+    let mut narrow: BTreeSet<&str> = BTreeSet::new();
+    for w in wanted {
+        let count = counts.entry(&w.endpoint.endpoint_id).or_default();
+        *count += 1;
+        let in_flight = in_flight(w, &begun) + *count;
+        if !Gate::is_wide_open(rate(w.endpoint), w.endpoint.is_circuit_open, &core.limits, in_flight) {
+            narrow.insert(&w.endpoint.endpoint_id);
+        }
+    }
+    for w in wanted.iter().filter(|w| !narrow.contains(w.endpoint.endpoint_id.as_str())) {
+        begun.begin(&w.delivery_id, &w.endpoint.endpoint_id, Instant::now());
+    }
+    narrow.into_iter().map(str::to_owned).collect()
+}
+
+/// Leads attempts through these gates, of which each is locked; answers the moment from which their times count, too.
 async fn pass_all(
     core: &Core,
     wanted: &[Wanted<'_>],
     narrow: &[String],
-    begun: &HashMap<String, u32>,
 ) -> Result<(Vec<Admission>, Instant), store::Error> {
     let mut connection = core.fast.take().await?;
     let mut transaction = begin(&mut connection).await?;
     let mut locked = store::ledger::lock_gates(&mut transaction, narrow).await?;
     let mut gates: HashMap<String, &mut LockedGate> =
         locked.iter_mut().map(|locked| (locked.endpoint_id.clone(), locked)).collect();
-    let mut counts = HashMap::new();
-    let admissions: Vec<Admission> = wanted
-        .iter()
-        .map(|w| match gates.get_mut(&w.endpoint.endpoint_id) {
-            Some(gate) => pass(core, gate, w, begun, &mut counts),
-            None => Admission::NOW,
-        })
-        .collect();
+    let admissions = pass_locked(core, wanted, &mut gates);
     let from = locked.first().map(|locked| locked.now);
     let now = store::ledger::keep_gates(&mut transaction, &locked, core.limits.disabled_after).await?;
     commit(transaction).await?;
@@ -172,38 +173,65 @@ async fn pass_all(
     Ok((admissions.into_iter().map(|admission| admission.later_by(late)).collect(), Instant::now()))
 }
 
+/// What the gates say to attempts, and those that begin count from now on. Meanwhile nobody else is at these gates.
+fn pass_locked(core: &Core, wanted: &[Wanted<'_>], gates: &mut HashMap<String, &mut LockedGate>) -> Vec<Admission> {
+    let mut begun = core.begun.lock().unwrap_or_else(PoisonError::into_inner);
+    begun.forget_old(Instant::now());
+    let mut counts = HashMap::new();
+    let mut admissions = Vec::with_capacity(wanted.len());
+    let mut begin = Vec::new();
+    for w in wanted {
+        let Some(gate) = gates.get_mut(&w.endpoint.endpoint_id) else {
+            admissions.push(Admission::NOW);
+            continue;
+        };
+        let admission = pass(core, gate, w, &begun, &mut counts);
+        begin.extend((admission == Admission::NOW).then_some(w));
+        admissions.push(admission);
+    }
+    for w in begin {
+        begun.begin(&w.delivery_id, &w.endpoint.endpoint_id, Instant::now());
+    }
+    admissions
+}
+
 /// Whom attempts that have ended let in, at the gates of their endpoints: at each at most so many.
-///
-/// # Errors
-/// If the database refuses: then nobody is let in, and whoever reconciles does it by and by.
-pub async fn let_in(core: &Core, at: &BTreeMap<String, u32>) -> Result<HashMap<String, Vec<Later>>, store::Error> {
+pub async fn let_in(core: &Core, at: &BTreeMap<String, u32>) -> HashMap<String, Vec<Later>> {
     let mut all = HashMap::new();
     for (endpoint_id, most) in at.iter().filter(|(_, most)| **most > 0) {
-        let mut connection = core.fast.take().await?;
-        let mut transaction = begin(&mut connection).await?;
-        let let_in =
-            store::ledger::let_in(&mut transaction, endpoint_id, i64::from(*most), ON_THE_WAY, SETTLED).await?;
-        commit(transaction).await?;
-        connection.keep();
-        all.insert(endpoint_id.clone(), let_in.iter().filter_map(later).collect());
+        let Some(let_in) = let_in_at(core, endpoint_id, i64::from(*most)).await else { break };
+        all.insert(endpoint_id.clone(), let_in);
     }
-    Ok(all)
+    all
 }
 
 /// Whom whoever reconciles lets in: one at each gate where nothing moves, to try it, and all where they are to be parked.
 /// Answers whether there may be more.
-pub async fn let_in_where_nothing_moves(core: &Core, still: &[StillGate]) -> Result<(Vec<Later>, bool), store::Error> {
+pub async fn let_in_where_nothing_moves(core: &Core, still: &[StillGate]) -> (Vec<Later>, bool) {
     let mut all = Vec::new();
     let mut more = false;
     for StillGate { endpoint_id, is_enabled } in still {
         let most = if *is_enabled { 1 } else { MOST_TO_PARK };
-        let mut transaction = store::transaction::begin_on(&core.rare).await?;
+        let Some(let_in) = let_in_at(core, endpoint_id, most).await else { break };
+        more |= !is_enabled && !let_in.is_empty();
+        all.extend(let_in);
+    }
+    (all, more)
+}
+
+/// Lets in at most so many. None if the database refuses: those who were let in elsewhere are told nevertheless, and here
+/// whoever reconciles does it by and by.
+async fn let_in_at(core: &Core, endpoint_id: &str, most: i64) -> Option<Vec<Later>> {
+    let done = async {
+        let mut connection = core.fast.take().await?;
+        let mut transaction = begin(&mut connection).await?;
         let let_in = store::ledger::let_in(&mut transaction, endpoint_id, most, ON_THE_WAY, SETTLED).await?;
         commit(transaction).await?;
-        more |= !is_enabled && !let_in.is_empty();
-        all.extend(let_in.iter().filter_map(later));
-    }
-    Ok((all, more))
+        connection.keep();
+        Ok::<_, store::Error>(let_in.iter().filter_map(later).collect())
+    };
+    let failed = |error| tracing::warn!(error = %Chain(&error), endpoint.id = endpoint_id, "nobody could be let in");
+    done.await.map_err(failed).ok()
 }
 
 /// Gates at which some stay, and nothing moves.
@@ -221,14 +249,6 @@ fn later(let_in: &LetIn) -> Option<Later> {
         .map_err(|error| tracing::error!(delivery.id = let_in.delivery_id, %error, "the ledger has an id that is none"))
         .ok()?;
     Some(Later { delivery_id, claim: let_in.claim.unsigned_abs(), delay_ms: 0 })
-}
-
-/// Of each endpoint, what has begun lately and is not recorded.
-fn begun_lately(core: &Core, wanted: &[Wanted<'_>]) -> HashMap<String, u32> {
-    let mut lately = core.begun.lock().unwrap_or_else(PoisonError::into_inner);
-    lately.forget_old(Instant::now());
-    let counts = wanted.iter().map(|w| (w.endpoint.endpoint_id.clone(), lately.count(&w.endpoint.endpoint_id)));
-    counts.filter(|(_, count)| *count > 0).collect()
 }
 
 /// Attempts at these endpoints have failed, each as often as it is named. Disables those that have failed for too long, and
@@ -276,7 +296,7 @@ fn pass<'a>(
     core: &Core,
     locked: &mut LockedGate,
     wanted: &Wanted<'a>,
-    begun: &HashMap<String, u32>,
+    begun: &Begun,
     counts: &mut HashMap<&'a str, u32>,
 ) -> Admission {
     let rate = rate(wanted.endpoint);
@@ -300,11 +320,10 @@ fn rate(endpoint: &Endpoint) -> Option<NonZeroU32> {
 }
 
 /// As its consumer says, or as far as that is not up to date, as is known here.
-fn in_flight(wanted: &Wanted<'_>, begun: &HashMap<String, u32>) -> u32 {
+fn in_flight(wanted: &Wanted<'_>, begun: &Begun) -> u32 {
     let endpoint_id = &wanted.endpoint.endpoint_id;
     let told = wanted.busy.iter().find(|busy| busy.endpoint_id.to_string() == *endpoint_id);
-    let begun = begun.get(endpoint_id).copied().unwrap_or_default();
-    told.map_or(0, |busy| busy.attempts).max(begun)
+    told.map_or(0, |busy| busy.attempts).max(begun.count(endpoint_id))
 }
 
 /// The slot of a delivery that waits for it, as it is stored.

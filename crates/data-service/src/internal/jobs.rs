@@ -76,21 +76,28 @@ async fn look(core: &Core, holder: &str) -> Result<Overdue, Error> {
     {
         return Ok(Overdue::default());
     }
-    let (mut deliveries, more) = gates::let_in_where_nothing_moves(core, &still).await?;
+    let (mut deliveries, mut more) = gates::let_in_where_nothing_moves(core, &still).await;
     if has_jobs {
         match step(core).await {
-            Ok(moved) => deliveries.extend(moved),
-            Err(error) => {
-                if let Error::Step { job_id, .. } | Error::Unreadable { job_id, .. } = &error {
-                    store::ledger::put_job_behind(&core.rare, job_id).await?;
-                }
-                // Whoever is let in is told in any case.
-                tracing::warn!(error = %Chain(&error), "a job could not be moved on");
-                return Ok(Overdue { leads: true, events: Vec::new(), deliveries, more: false });
+            Ok(moved) => {
+                deliveries.extend(moved);
+                more = true;
             }
+            // Whoever was let in is told in any case.
+            Err(error) => put_behind(core, &error).await,
         }
     }
-    Ok(Overdue { leads: true, events: Vec::new(), deliveries, more: more || has_jobs })
+    Ok(Overdue { leads: true, events: Vec::new(), deliveries, more })
+}
+
+/// The job that could not be moved on does not keep the others from it.
+async fn put_behind(core: &Core, error: &Error) {
+    tracing::warn!(error = %Chain(error), "a job could not be moved on");
+    if let Error::Step { job_id, .. } | Error::Unreadable { job_id, .. } = error
+        && let Err(error) = store::ledger::put_job_behind(&core.rare, job_id).await
+    {
+        tracing::warn!(error = %Chain(&error), job.id = job_id, "it could not be put behind the others");
+    }
 }
 
 async fn step(core: &Core) -> Result<Vec<Later>, Error> {

@@ -21,7 +21,6 @@ use store::ledger::{Endpoint, Event, Exchange, Guard, LoggedAttempt, Seen, StepR
 use uuid::Uuid;
 
 use super::gates::{self, Admitted, Timed, Wanted};
-use super::portions::Done;
 use super::{answers_in_time, firsts, millis, order, storable};
 use crate::app::{App, Core};
 use crate::compose;
@@ -37,13 +36,8 @@ pub async fn post(State(app): State<App>, JsonBody(items): JsonBody<Vec<Ask>>) -
 pub async fn run(core: Arc<Core>, items: Vec<Ask>) -> Vec<Timed<Answer>> {
     let own = &*core;
     let portion = |items| async move { steps(own, items).await.map(Timed::now) }.boxed();
-    let Done { mut answers, error } = core.portions.asks.work(&items, portion).await;
-    if let Some(error) = error {
-        let items = items.len() - answers.len();
-        tracing::warn!(error = %Chain(&error), items, "attempts could not be begun");
-        answers.extend(Timed::now((0..items).map(|_| Answer::Failed).collect()));
-    }
-    answers
+    let failed = || Timed::one(Answer::Failed);
+    own.portions.asks.answers(&items, "attempts could not be begun", failed, portion).await
 }
 
 /// What a transition needs to know, as it was read.

@@ -16,7 +16,6 @@ use store::ledger::{Endpoint, Event, Route, Routed};
 use super::first_time::{Before, Draft, Drawn, drafts, draw, is_in_line, wants};
 use super::gates::{self, Timed, Wanted};
 use super::order::OpenedInLine;
-use super::portions::Done;
 use super::{answers_in_time, firsts, next, order, storable};
 use crate::app::{App, Core};
 
@@ -31,13 +30,8 @@ pub async fn post(State(app): State<App>, JsonBody(items): JsonBody<Vec<Open>>) 
 pub async fn run(core: Arc<Core>, items: Vec<Open>) -> Vec<Timed<Opened>> {
     let own = &*core;
     let portion = |items| async move { open(own, items).await.map(Timed::now) }.boxed();
-    let Done { mut answers, error } = core.portions.opens.work(&items, portion).await;
-    if let Some(error) = error {
-        let items = items.len() - answers.len();
-        tracing::warn!(error = %Chain(&error), items, "events could not be opened");
-        answers.extend(Timed::now((0..items).map(|_| Opened::Failed).collect()));
-    }
-    answers
+    let failed = || Timed::one(Opened::Failed);
+    own.portions.opens.answers(&items, "events could not be opened", failed, portion).await
 }
 
 /// What is known of an item.

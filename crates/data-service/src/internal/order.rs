@@ -308,7 +308,7 @@ async fn record_in_line(core: &Core, item: &Recorded) -> Result<Answer, Error> {
     };
     let kept_out_at = written.and_then(|written| written.kept_out_at).filter(|at| !circuits.contains(at));
     let room = kept_out_at.map(|at| (at, record::makes_room(core, item))).into_iter().collect();
-    Ok(answer.and(record::let_in_at(core, &room).await.into_values().flatten().collect()))
+    Ok(answer.and(gates::let_in(core, &room).await.into_values().flatten().collect()))
 }
 
 /// A delivery in a line that is locked, and all who stand in it.

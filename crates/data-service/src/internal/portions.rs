@@ -1,6 +1,6 @@
 //! How much of a batch is done at a time, so that what is done is answered.
 //!
-//! A batch is given up when its time is over, since its callers give up a moment later. Where the database or the machine is
+//! A batch is given up when its time is over: others wait for its lane. Where the database or the machine is
 //! too slow for a whole batch (deliveries in line take a transaction each), nothing of it would ever be answered, and the
 //! same would be asked again, for ever. So it is done in portions: half as many at a time after each that took too
 //! long, twice as many after each that was quick. As long as all is well, a batch is one portion.
@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use chassis::error_chain::Chain;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
@@ -28,11 +29,11 @@ pub struct Portions {
 }
 
 /// What was done of a batch.
-pub(super) struct Done<R> {
+struct Done<R> {
     /// Of the first items, in their order.
-    pub(super) answers: Vec<R>,
+    answers: Vec<R>,
     /// Why the others have none.
-    pub(super) error: Option<Unanswered>,
+    error: Option<Unanswered>,
 }
 
 impl Default for Portions {
@@ -42,8 +43,25 @@ impl Default for Portions {
 }
 
 impl Portions {
-    /// Does one portion after the other until all are done, one fails, or the time is over.
-    pub(super) async fn work<'a, T, R>(
+    /// Does one portion after the other until all are done, one fails, or the time is over. What is left has `failed`, of
+    /// which `could_not` tells the log; each of those is asked for again.
+    pub(super) async fn answers<'a, T, R>(
+        &self,
+        items: &'a [T],
+        could_not: &'static str,
+        failed: impl Fn() -> R,
+        portion: impl Fn(&'a [T]) -> BoxFuture<'a, Result<Vec<R>, store::Error>>,
+    ) -> Vec<R> {
+        let Done { mut answers, error } = self.work(items, portion).await;
+        if let Some(error) = error {
+            let left = items.len() - answers.len();
+            tracing::warn!(error = %Chain(&error), items = left, "{could_not}");
+            answers.resize_with(items.len(), failed);
+        }
+        answers
+    }
+
+    async fn work<'a, T, R>(
         &self,
         items: &'a [T],
         portion: impl Fn(&'a [T]) -> BoxFuture<'a, Result<Vec<R>, store::Error>>,
@@ -59,7 +77,7 @@ impl Portions {
                 Ok(Ok(done)) => answers.extend(done),
                 Ok(Err(error)) => return Done { answers, error: Some(Unanswered::Refused(error)) },
                 Err(_) => {
-                    self.set((size / 2).max(1));
+                    self.set(size / 2);
                     return Done { answers, error: Some(Unanswered::Silent) };
                 }
             }
@@ -115,18 +133,19 @@ mod tests {
 
     #[tokio::test]
     async fn where_a_whole_batch_is_too_much_the_portions_shrink_until_some_are_answered() {
-        let portions = Portions { patience: Duration::from_millis(100), ..Portions::default() };
-        let each = Duration::from_millis(4);
+        let portions = Portions { patience: Duration::from_secs(1), ..Portions::default() };
+        let each = Duration::from_millis(40);
         let (mut answered, mut tries) = (0, 0);
         while answered == 0 {
             let (done, gave_up, _) = work(&portions, 200, each).await;
-            assert!(gave_up, "200 take 800 ms");
+            assert!(gave_up, "200 take 8 s");
             (answered, tries) = (done, tries + 1);
             assert!(tries <= 6, "it does not learn");
         }
         // And grow again.
         let (done, gave_up, sizes) = work(&portions, 200, Duration::ZERO).await;
         assert!((done, gave_up) == (200, false) && sizes.len() > 1, "{sizes:?}");
+        work(&portions, 200, Duration::ZERO).await;
         assert_eq!(work(&portions, 200, Duration::ZERO).await, (200, false, vec![200]));
     }
 

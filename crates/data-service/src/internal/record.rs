@@ -9,13 +9,12 @@ use chassis::JsonBody;
 use chassis::error_chain::Chain;
 use domain::ledger::{self, Next, State as DeliveryState, Stop};
 use domain::outcome::Outcome;
-use domain::protocol::{self, Answer, Later, Recorded};
+use domain::protocol::{self, Answer, Recorded};
 use domain::schedule::Schedule;
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use store::ledger::{Exchange, Guard, LoggedAttempt, Seen, StepRow};
 
-use super::portions::Done;
 use super::{answers_in_time, firsts, gates, next, order, storable};
 use crate::app::{App, Core};
 
@@ -31,13 +30,8 @@ pub async fn post(State(app): State<App>, JsonBody(items): JsonBody<Vec<Recorded
 
 /// Records a batch. A failure of the database fails what is left of it; each item is then sent again.
 pub async fn run(core: Arc<Core>, items: Vec<Recorded>) -> Vec<Answer> {
-    let Done { mut answers, error } = core.portions.records.work(&items, |items| record(&core, items).boxed()).await;
-    if let Some(error) = error {
-        let items = items.len() - answers.len();
-        tracing::warn!(error = %Chain(&error), items, "results could not be recorded");
-        answers.extend((0..items).map(|_| Answer::Failed));
-    }
-    answers
+    let portion = |items| record(&core, items).boxed();
+    core.portions.records.answers(&items, "results could not be recorded", || Answer::Failed, portion).await
 }
 
 async fn record(core: &Core, items: &[Recorded]) -> Result<Vec<Answer>, store::Error> {
@@ -102,7 +96,9 @@ async fn record(core: &Core, items: &[Recorded]) -> Result<Vec<Answer>, store::E
     let circuits = count_failures(core, &failed).await;
     kept_out.retain(|_, endpoint_id| !circuits.contains(endpoint_id));
     if !kept_out.is_empty() {
-        let at: Vec<Option<&String>> = ids.iter().map(|id| kept_out.get(id)).collect();
+        // A twin of an item tells of nobody: it is answered `failed`.
+        let at = ids.iter().zip(&is_first).map(|(id, first)| kept_out.get(id).filter(|_| *first));
+        let at: Vec<Option<&String>> = at.collect();
         let_in(core, items, &at, &mut answers).await;
     }
     for (index, answer) in log_old_news(core, &old_news).await? {
@@ -161,7 +157,7 @@ async fn let_in(core: &Core, items: &[Recorded], at: &[Option<&String>], answers
         *room.entry((*endpoint_id).clone()).or_default() += makes_room(core, item);
         tells.insert(endpoint_id, index);
     }
-    for (endpoint_id, let_in) in let_in_at(core, &room).await {
+    for (endpoint_id, let_in) in gates::let_in(core, &room).await {
         if let Some(answer) = tells.get(&endpoint_id).and_then(|index| answers.get_mut(*index)) {
             *answer = std::mem::replace(answer, Answer::Failed).and(let_in);
         }
@@ -176,14 +172,6 @@ pub fn makes_room(core: &Core, item: &Recorded) -> u32 {
         // The endpoint takes nothing any more.
         Outcome::Gone => 0,
     }
-}
-
-/// The results are stored: whoever is not let in now waits a little longer.
-pub async fn let_in_at(core: &Core, room: &BTreeMap<String, u32>) -> HashMap<String, Vec<Later>> {
-    gates::let_in(core, room).await.unwrap_or_else(|error| {
-        tracing::warn!(error = %Chain(&error), endpoints = room.len(), "nobody could be let in at the gates of endpoints");
-        HashMap::new()
-    })
 }
 
 /// A 2xx that was not written is of before a resend, and changes nothing any more; but it may be of an attempt that is not

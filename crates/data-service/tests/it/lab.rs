@@ -20,6 +20,8 @@ pub const PATIENCE: Patience = Patience {
     overtaken: Duration::from_secs(60),
     overdue: Duration::from_secs(300),
     lease_margin: Duration::from_secs(5),
+    // However long a test takes between two questions.
+    begun: Duration::from_secs(3600),
     sweep_limit: 500,
 };
 
