@@ -117,25 +117,25 @@ impl Report {
         format!("Points armed {armed} times, and hit {hit} times.")
     }
 
-    fn troubles(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for struck in &self.struck {
-            match &struck.outcome {
-                Outcome::NotReady { problem } => writeln!(f, "{}: {problem}", struck.fault)?,
-                Outcome::WasDown => writeln!(f, "{}: it did not run", struck.fault)?,
-                Outcome::Done | Outcome::Hit { .. } | Outcome::NotHit => {}
-            }
-        }
-        for Death { process, at, how, .. } in &self.deaths {
-            writeln!(f, "{process} {how} at {at}, and nobody struck it")?;
-        }
-        Ok(())
+    /// What did not go by the plan, a line each.
+    fn troubles(&self) -> String {
+        let struck = self.struck.iter().filter_map(|struck| match &struck.outcome {
+            Outcome::NotReady { problem } => Some(format!("{}: {problem}\n", struck.fault)),
+            Outcome::WasDown => Some(format!("{}: it did not run\n", struck.fault)),
+            Outcome::Done | Outcome::Hit { .. } | Outcome::NotHit => None,
+        });
+        let deaths = self
+            .deaths
+            .iter()
+            .map(|Death { process, at, how, .. }| format!("{process} {how} at {at}, and nobody struck it\n"));
+        struck.chain(deaths).collect()
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} faults. {}", self.struck.len(), self.points())?;
-        self.troubles(f)?;
+        f.write_str(&self.troubles())?;
         writeln!(f, "\n{}\n\n{}", self.load, self.verdict)?;
         if !ledger::is_finished(&self.ledger) {
             writeln!(f, "\n{}", self.ledger)?;
@@ -177,6 +177,10 @@ impl fmt::Display for Page<'_> {
         writeln!(f, "## Load\n\n{}\n", report.load)?;
         self.verdict(f)?;
         self.repeats(f)?;
+        let troubles = report.troubles();
+        if !troubles.is_empty() {
+            writeln!(f, "## Beside the plan\n\n```\n{troubles}```\n")?;
+        }
         writeln!(f, "## The plan\n\n```\n{}```", report.plan)
     }
 }
@@ -216,11 +220,11 @@ impl Page<'_> {
         let Self(report) = self;
         let repeated = &report.verdict.lists.repeated;
         writeln!(f, "## Repeats\n")?;
-        let mut table = Table::new(&["why", "count"]);
-        report.causes().into_iter().for_each(|(why, count)| table.row([why, count.to_string()]));
         if repeated.is_empty() {
             return writeln!(f, "None.\n");
         }
+        let mut table = Table::new(&["why", "count"]);
+        report.causes().into_iter().for_each(|(why, count)| table.row([why, count.to_string()]));
         writeln!(f, "{table}")?;
         for one in repeated.iter().take(SHOWN) {
             let times = one.repeats.iter().zip(&one.causes).map(|(at, cause)| format!("again {at} ({cause})"));
@@ -230,18 +234,7 @@ impl Page<'_> {
         if repeated.len() > SHOWN {
             writeln!(f, "- and {} more", repeated.len() - SHOWN)?;
         }
-        writeln!(f)?;
-        let mut troubles = String::new();
-        fmt::write(&mut troubles, format_args!("{}", Troubles(report)))?;
-        if troubles.is_empty() { Ok(()) } else { writeln!(f, "## Beside the plan\n\n```\n{troubles}```\n") }
-    }
-}
-
-struct Troubles<'a>(&'a Report);
-
-impl fmt::Display for Troubles<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.troubles(f)
+        writeln!(f)
     }
 }
 
