@@ -8,7 +8,7 @@ use verifier::audit::Audit;
 use verifier::load::Summary;
 use verifier::verdict::{Cause, Verdict};
 
-use super::plan::Plan;
+use super::plan::{Act, Plan};
 use super::strike::{Death, Outcome, Struck};
 use super::{LATE_AFTER, SETTINGS};
 use crate::ledger;
@@ -85,17 +85,16 @@ impl Report {
 
     /// How many faults of each kind there were at each target, and what came of the points.
     fn faults(&self) -> Table {
-        const KINDS: [&str; 8] = ["kill", "restart", "freeze", "point", "cut", "refuse", "stall", "slow"];
-        let mut counts: BTreeMap<&str, [usize; KINDS.len()]> = BTreeMap::new();
+        let mut counts: BTreeMap<&str, [usize; Act::KINDS.len()]> = BTreeMap::new();
         for struck in &self.struck {
             let row = counts.entry(struck.fault.act.target()).or_default();
             if let Some(count) =
-                KINDS.iter().position(|kind| *kind == struck.fault.act.kind()).and_then(|n| row.get_mut(n))
+                Act::KINDS.iter().position(|kind| *kind == struck.fault.act.kind()).and_then(|n| row.get_mut(n))
             {
                 *count += 1;
             }
         }
-        let header: Vec<&str> = std::iter::once("").chain(KINDS).collect();
+        let header: Vec<&str> = std::iter::once("").chain(Act::KINDS).collect();
         let mut table = Table::new(&header);
         for (target, counts) in &counts {
             let cells = counts.iter().map(|count| if *count == 0 { String::new() } else { count.to_string() });
@@ -150,20 +149,10 @@ pub struct Page<'a>(&'a Report);
 impl fmt::Display for Page<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(report) = self;
-        let Setting { began_at, cores, cpu, memory_mib, kernel, commit, debug_build, versions } = &report.machine;
-        let date = began_at.split('T').next().unwrap_or_default();
         let Plan { seed, duration_ms, rate, faults } = &report.plan;
         let minutes = f64::from(u32::try_from(*duration_ms).unwrap_or(u32::MAX)) / 60_000.0;
-        writeln!(f, "# Chaos, {date}\n")?;
-        writeln!(
-            f,
-            "Written by `stack chaos --seed {seed} --minutes {minutes} --rate {rate}`; commit {}.\n{cores} cores ({cpu}), {} \
-             GiB, {kernel}; {}.\n{}.\n",
-            commit.as_deref().unwrap_or("unknown"),
-            memory_mib / 1024,
-            if *debug_build { "built without optimisation" } else { "built with optimisation" },
-            versions.join("; ")
-        )?;
+        let command = format!("stack chaos --seed {seed} --minutes {minutes} --rate {rate}");
+        report.machine.head(f, "Chaos", &command)?;
         writeln!(
             f,
             "{} faults in {minutes} minutes under load; then everything is healed, and waited for until the ledger has an end \

@@ -39,7 +39,7 @@ fn nothing_is_lost_or_told_wrongly_though_everything_is_struck() {
     assert!(output.status.success() && report["well"] == true, "{}", told());
     let written = std::fs::read_to_string(&page).unwrap();
     std::fs::remove_file(&page).unwrap();
-    for heading in ["# Chaos, ", "## Faults", "## Load", "## Verdict", "## Repeats", "## The plan"] {
+    for heading in ["# Chaos", "## Faults", "## Load", "## Verdict", "## Repeats", "## The plan"] {
         assert!(written.lines().any(|line| line.starts_with(heading)), "{heading} is missing: {written}");
     }
 }
