@@ -70,6 +70,9 @@ async fn what_waits_goes_on_with_the_new_deployment_and_what_is_under_way_ends_w
         and due_at > clock_timestamp()";
     const UNDER_WAY: &str = "select count(*) from deliveries where begun_at is not null";
     let mut lab = Lab::start(&[("EVERHOOK_CIRCUIT_OPENS_AFTER", "0"), ("EVERHOOK_OVERDUE_AFTER", "1h")]).await;
+    // Stands by, and gets nothing before it is registered: its start takes none of the time in which POSTs are under way.
+    lab.stack.start("webhook-consumer-2").await.unwrap();
+    let new = advertised(lab.stack.pid("webhook-consumer-2").await.unwrap());
     let ready = lab.set_up(Until::Payments(PAYMENTS as u64), Pace::Closed { concurrency: 16 }, 0).await;
     let simulator = lab.simulator();
     for endpoint in &ready.endpoints {
@@ -88,7 +91,9 @@ async fn what_waits_goes_on_with_the_new_deployment_and_what_is_under_way_ends_w
     drop(ready);
     let under_way = lab.set_up(Until::Payments(20), Pace::Closed { concurrency: 20 }, 0).await;
     for endpoint in &under_way.endpoints {
-        let slow = json!({"mood": "slow", "delay_ms": 12_000});
+        // Before what waits is due, and long enough for a registration on a busy machine.
+        let slow = json!({"mood": "slow", "delay_ms": 25_000});
+        lab.operate(&format!("/endpoints/{}", endpoint.endpoint_id), json!({"timeout": "60s"})).await;
         simulator.put_mood(endpoint.endpoint_id, &slow, ANSWER).await.unwrap();
     }
     drive(&under_way, &Lifecycle::default()).await;
@@ -98,14 +103,13 @@ async fn what_waits_goes_on_with_the_new_deployment_and_what_is_under_way_ends_w
     })
     .await;
 
-    lab.stack.start("webhook-consumer-2").await.unwrap();
-    let new = advertised(lab.stack.pid("webhook-consumer-2").await.unwrap());
+    assert_ne!(latest(&lab).await, new);
     register(&lab, &new).await;
     assert_eq!(latest(&lab).await, new);
     assert_eq!((lab.count(WAITING).await, lab.count(UNDER_WAY).await), (PAYMENTS, 20), "the new version was too late");
     // Whatever Restate still has for the old one would hang from now on.
     stop_cleanly(&lab, "webhook-consumer").await;
-    let verdict = lab.verdict(Duration::from_secs(120)).await;
+    let verdict = lab.verdict(Duration::from_secs(180)).await;
     assert_eq!((verdict.delivered, verdict.lost, verdict.repeated), (120, 0, 0));
     let unknown = lab.count("select count(*) from attempts where outcome = 'unknown'").await;
     assert_eq!(unknown, 0, "what was under way was finished and recorded by the old version");
