@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the tests: unit (no component needed), e2e (the real PostgreSQL, Kafka and Restate), or all of these; crash: ten
-# rounds in which the old way and the new one are killed (what follows that word goes to stack crash-test); or chaos: five
-# minutes of a fixed seed in which everything is killed, frozen and cut (what follows goes to stack chaos).
+# Runs the tests: unit (no component needed), e2e (the real PostgreSQL, Kafka and Restate), chaos (five minutes of a fixed
+# seed in which everything is killed, frozen and cut; what follows that word goes to stack chaos), or all of these, in this
+# order; or crash: ten rounds in which the old way and the new one are killed (what follows goes to stack crash-test).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/tools.sh
@@ -31,6 +31,11 @@ unit() {
     step "format"
     cargo fmt --all -- --check
     rustfmt --check --edition 2024 crates/fuzz/libfuzzer/fuzz_targets/*.rs
+    step "the planted bugs still apply"
+    local patch
+    for patch in scripts/planted/*.patch; do
+        git apply --check "$patch" || { echo "$patch does not apply any more: mend it, or take it out" >&2 && return 1; }
+    done
     step "lints"
     cargo clippy --workspace --all-targets --quiet -- -D warnings
     cargo clippy --package chassis "${points[@]}" --all-targets --quiet -- -D warnings
@@ -51,7 +56,7 @@ e2e() {
 
 crash() {
     step "build"
-    cargo build --workspace --bins --quiet
+    cargo build --workspace "${points[@]}" --quiet
     step "ten rounds: the old way and the new one, killed in the middle"
     target/debug/stack crash-test --rounds 10 "$@"
 }
@@ -72,6 +77,7 @@ case $what in
     all)
         unit
         e2e
+        chaos
         ;;
 esac
 step "all is well"

@@ -2,6 +2,7 @@
 //! them and our services as child processes that it can kill, wipe and start again.
 
 pub mod bench;
+mod by_name;
 pub mod chaos;
 pub mod commands;
 pub mod components;

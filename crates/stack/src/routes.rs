@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::by_name::by_name;
 use crate::ports::{Door, Ports, free_port};
 
 /// Connections of one kind: who connects where.
@@ -84,6 +85,8 @@ impl Link {
     }
 }
 
+by_name!(Link, "link");
+
 /// A way through a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Way {
@@ -151,6 +154,11 @@ impl Routes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_link_is_found_by_its_name() {
+        assert!(Link::ALL.into_iter().all(|link| link.name().parse() == Ok(link)));
+    }
 
     #[test]
     fn a_straight_link_leads_to_its_door_and_another_one_to_its_proxy() {

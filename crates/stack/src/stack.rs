@@ -37,7 +37,7 @@ use crate::state::{Entry, State};
 /// Longer than any of them takes on a busy machine; a dead one is noticed at once.
 const READY_WITHIN: Duration = Duration::from_secs(90);
 /// Longer than any of them takes to finish what is under way: webhook-consumer waits for the longest time-out.
-const STOP_WITHIN: Duration = Duration::from_secs(80);
+pub(crate) const STOP_WITHIN: Duration = Duration::from_secs(80);
 
 /// The components, in the order of their start.
 const COMPONENTS: [&str; 3] = ["postgres", "kafka", "restate"];

@@ -18,6 +18,9 @@ pub mod why;
 pub use domain::time::Timestamp;
 use time::OffsetDateTime;
 
+/// So many requests are under way at once where many of a sort are made.
+pub(crate) const AT_A_TIME: usize = 8;
+
 /// The witness's clock.
 #[must_use]
 pub fn now() -> Timestamp {

@@ -1,4 +1,4 @@
-//! The witness's command line: `load`, `verdict`, `audit`, `why`.
+//! The witness's command line: `load`, `verdict`, `audit`, `why`, `phantoms`.
 
 use std::process::ExitCode;
 

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use url::Url;
 
+use crate::AT_A_TIME;
 use crate::door::{Call, Door};
 
 /// The door to the portal.
@@ -94,7 +95,6 @@ struct Attempt {
 
 /// As the ledger calls an attempt that was begun and has no result: whoever made it died, or was cut off.
 const UNKNOWN: &str = "unknown";
-const AT_A_TIME: usize = 8;
 
 impl Portal {
     /// The door; each single try is given `one_try`.

@@ -12,8 +12,9 @@ use serde::Serialize;
 use crate::account::Intent;
 
 pub use explain::Cause;
-pub use gather::{LAST_LOOK, Options, Seen, Witness};
+pub use gather::{Options, Seen, Witness};
 pub use judge::judge;
+pub(crate) use words::first_ones;
 
 /// The one format used everywhere. Each count is the length of its list, but for `acknowledged`, `expected`,
 /// `delivered` and `unsigned`, of which the list keeps the last thousand of each endpoint.

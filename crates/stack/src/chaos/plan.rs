@@ -144,7 +144,10 @@ enum About {
 }
 
 impl Act {
-    /// Its kind in a word.
+    /// Every kind, in the order of the page's table.
+    pub const KINDS: [&str; 8] = ["kill", "restart", "freeze", "point", "cut", "refuse", "stall", "slow"];
+
+    /// Its kind in a word, one of [`Act::KINDS`].
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {

@@ -8,7 +8,7 @@ use verifier::audit::Audit;
 use verifier::load::Summary;
 use verifier::verdict::{Cause, Verdict};
 
-use super::plan::Plan;
+use super::plan::{Act, Plan};
 use super::strike::{Death, Outcome, Struck};
 use super::{LATE_AFTER, SETTINGS};
 use crate::ledger;
@@ -85,17 +85,16 @@ impl Report {
 
     /// How many faults of each kind there were at each target, and what came of the points.
     fn faults(&self) -> Table {
-        const KINDS: [&str; 8] = ["kill", "restart", "freeze", "point", "cut", "refuse", "stall", "slow"];
-        let mut counts: BTreeMap<&str, [usize; KINDS.len()]> = BTreeMap::new();
+        let mut counts: BTreeMap<&str, [usize; Act::KINDS.len()]> = BTreeMap::new();
         for struck in &self.struck {
             let row = counts.entry(struck.fault.act.target()).or_default();
             if let Some(count) =
-                KINDS.iter().position(|kind| *kind == struck.fault.act.kind()).and_then(|n| row.get_mut(n))
+                Act::KINDS.iter().position(|kind| *kind == struck.fault.act.kind()).and_then(|n| row.get_mut(n))
             {
                 *count += 1;
             }
         }
-        let header: Vec<&str> = std::iter::once("").chain(KINDS).collect();
+        let header: Vec<&str> = std::iter::once("").chain(Act::KINDS).collect();
         let mut table = Table::new(&header);
         for (target, counts) in &counts {
             let cells = counts.iter().map(|count| if *count == 0 { String::new() } else { count.to_string() });
@@ -117,25 +116,25 @@ impl Report {
         format!("Points armed {armed} times, and hit {hit} times.")
     }
 
-    fn troubles(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for struck in &self.struck {
-            match &struck.outcome {
-                Outcome::NotReady { problem } => writeln!(f, "{}: {problem}", struck.fault)?,
-                Outcome::WasDown => writeln!(f, "{}: it did not run", struck.fault)?,
-                Outcome::Done | Outcome::Hit { .. } | Outcome::NotHit => {}
-            }
-        }
-        for Death { process, at, how, .. } in &self.deaths {
-            writeln!(f, "{process} {how} at {at}, and nobody struck it")?;
-        }
-        Ok(())
+    /// What did not go by the plan, a line each.
+    fn troubles(&self) -> String {
+        let struck = self.struck.iter().filter_map(|struck| match &struck.outcome {
+            Outcome::NotReady { problem } => Some(format!("{}: {problem}\n", struck.fault)),
+            Outcome::WasDown => Some(format!("{}: it did not run\n", struck.fault)),
+            Outcome::Done | Outcome::Hit { .. } | Outcome::NotHit => None,
+        });
+        let deaths = self
+            .deaths
+            .iter()
+            .map(|Death { process, at, how, .. }| format!("{process} {how} at {at}, and nobody struck it\n"));
+        struck.chain(deaths).collect()
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} faults. {}", self.struck.len(), self.points())?;
-        self.troubles(f)?;
+        f.write_str(&self.troubles())?;
         writeln!(f, "\n{}\n\n{}", self.load, self.verdict)?;
         if !ledger::is_finished(&self.ledger) {
             writeln!(f, "\n{}", self.ledger)?;
@@ -150,20 +149,10 @@ pub struct Page<'a>(&'a Report);
 impl fmt::Display for Page<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(report) = self;
-        let Setting { began_at, cores, cpu, memory_mib, kernel, commit, debug_build, versions } = &report.machine;
-        let date = began_at.split('T').next().unwrap_or_default();
         let Plan { seed, duration_ms, rate, faults } = &report.plan;
         let minutes = f64::from(u32::try_from(*duration_ms).unwrap_or(u32::MAX)) / 60_000.0;
-        writeln!(f, "# Chaos, {date}\n")?;
-        writeln!(
-            f,
-            "Written by `stack chaos --seed {seed} --minutes {minutes} --rate {rate}`; commit {}.\n{cores} cores ({cpu}), {} \
-             GiB, {kernel}; {}.\n{}.\n",
-            commit.as_deref().unwrap_or("unknown"),
-            memory_mib / 1024,
-            if *debug_build { "built without optimisation" } else { "built with optimisation" },
-            versions.join("; ")
-        )?;
+        let command = format!("stack chaos --seed {seed} --minutes {minutes} --rate {rate}");
+        report.machine.head(f, "Chaos", &command)?;
         writeln!(
             f,
             "{} faults in {minutes} minutes under load; then everything is healed, and waited for until the ledger has an end \
@@ -177,6 +166,10 @@ impl fmt::Display for Page<'_> {
         writeln!(f, "## Load\n\n{}\n", report.load)?;
         self.verdict(f)?;
         self.repeats(f)?;
+        let troubles = report.troubles();
+        if !troubles.is_empty() {
+            writeln!(f, "## Beside the plan\n\n```\n{troubles}```\n")?;
+        }
         writeln!(f, "## The plan\n\n```\n{}```", report.plan)
     }
 }
@@ -216,11 +209,11 @@ impl Page<'_> {
         let Self(report) = self;
         let repeated = &report.verdict.lists.repeated;
         writeln!(f, "## Repeats\n")?;
-        let mut table = Table::new(&["why", "count"]);
-        report.causes().into_iter().for_each(|(why, count)| table.row([why, count.to_string()]));
         if repeated.is_empty() {
             return writeln!(f, "None.\n");
         }
+        let mut table = Table::new(&["why", "count"]);
+        report.causes().into_iter().for_each(|(why, count)| table.row([why, count.to_string()]));
         writeln!(f, "{table}")?;
         for one in repeated.iter().take(SHOWN) {
             let times = one.repeats.iter().zip(&one.causes).map(|(at, cause)| format!("again {at} ({cause})"));
@@ -230,18 +223,7 @@ impl Page<'_> {
         if repeated.len() > SHOWN {
             writeln!(f, "- and {} more", repeated.len() - SHOWN)?;
         }
-        writeln!(f)?;
-        let mut troubles = String::new();
-        fmt::write(&mut troubles, format_args!("{}", Troubles(report)))?;
-        if troubles.is_empty() { Ok(()) } else { writeln!(f, "## Beside the plan\n\n```\n{troubles}```\n") }
-    }
-}
-
-struct Troubles<'a>(&'a Report);
-
-impl fmt::Display for Troubles<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.troubles(f)
+        writeln!(f)
     }
 }
 

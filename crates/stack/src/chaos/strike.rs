@@ -17,8 +17,9 @@ use super::plan::{Act, Fault, Plan};
 use super::proxy::Mode;
 use super::target::{Point, Victim, link_repeats};
 use crate::Stack;
-use crate::process::describe;
+use crate::process::{Stopped, describe};
 use crate::progress::Progress;
+use crate::stack::STOP_WITHIN;
 use verifier::verdict::explain::Window;
 
 /// What died at a point is started again after so long.
@@ -57,7 +58,7 @@ pub enum Outcome {
     NotHit,
     /// The process did not run.
     WasDown,
-    /// It was started again and could not be used in time, or it died on its way.
+    /// It was started again and could not be used in time, or it died on its way, or it did not stop when it was asked to.
     NotReady {
         /// What is said of it.
         problem: String,
@@ -206,11 +207,20 @@ impl<'a> Striker<'a> {
     }
 
     async fn restart(&self, victim: Victim, time: Duration) -> anyhow::Result<Outcome> {
-        if self.stack.pid(victim.name()).await.is_none() || self.stack.stop(victim.name()).await.is_err() {
+        let name = victim.name();
+        if self.stack.pid(name).await.is_none() {
             return Ok(Outcome::WasDown);
         }
+        let Ok(stopped) = self.stack.stop(name).await else { return Ok(Outcome::WasDown) };
         sleep(time).await;
-        Ok(self.start(victim.name()).await)
+        let started = self.start(name).await;
+        Ok(match (stopped, started) {
+            (Stopped::Killed, Outcome::Done) => {
+                let seconds = STOP_WITHIN.as_secs();
+                Outcome::NotReady { problem: format!("{name} did not stop within {seconds} s and was killed") }
+            }
+            (_, started) => started,
+        })
     }
 
     async fn freeze(&self, victim: Victim, time: Duration) -> anyhow::Result<Outcome> {

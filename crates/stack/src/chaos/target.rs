@@ -1,10 +1,8 @@
 //! What can be struck: processes, links, and named points inside our processes.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
+use crate::by_name::by_name;
 use crate::routes::Link;
 
 /// A process of the stack that is killed, frozen and restarted. The merchants and the portal are the witness's.
@@ -49,15 +47,6 @@ pub enum Point {
     PaymentBeforeAnswer,
     /// Results are committed, and webhook-consumer does not know.
     LedgerBeforeAnswer,
-}
-
-/// There is nothing of this name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no {what} {name}; there are {known}")]
-pub struct Unknown {
-    what: &'static str,
-    name: String,
-    known: String,
 }
 
 impl Victim {
@@ -173,48 +162,8 @@ pub fn link_repeats(link: Link) -> bool {
     }
 }
 
-fn find<T: Copy>(what: &'static str, all: &[T], name: impl Fn(T) -> &'static str, wanted: &str) -> Result<T, Unknown> {
-    all.iter().copied().find(|one| name(*one) == wanted).ok_or_else(|| {
-        let known = all.iter().map(|one| name(*one)).collect::<Vec<_>>().join(", ");
-        Unknown { what, name: wanted.to_owned(), known }
-    })
-}
-
-macro_rules! by_name {
-    ($type:ident, $what:literal) => {
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.name())
-            }
-        }
-
-        impl FromStr for $type {
-            type Err = Unknown;
-
-            fn from_str(text: &str) -> Result<Self, Unknown> {
-                find($what, &Self::ALL, Self::name, text)
-            }
-        }
-
-        impl TryFrom<String> for $type {
-            type Error = Unknown;
-
-            fn try_from(text: String) -> Result<Self, Unknown> {
-                text.parse()
-            }
-        }
-
-        impl From<$type> for String {
-            fn from(target: $type) -> Self {
-                target.name().to_owned()
-            }
-        }
-    };
-}
-
 by_name!(Victim, "process");
 by_name!(Point, "point");
-by_name!(Link, "link");
 
 #[cfg(test)]
 mod tests {
@@ -224,7 +173,6 @@ mod tests {
     fn every_target_is_found_by_its_name_and_another_name_is_told_the_known_ones() {
         assert!(Victim::ALL.into_iter().all(|victim| victim.name().parse() == Ok(victim)));
         assert!(Point::ALL.into_iter().all(|point| point.name().parse() == Ok(point)));
-        assert!(Link::ALL.into_iter().all(|link| link.name().parse() == Ok(link)));
         let error = "postgre".parse::<Victim>().unwrap_err().to_string();
         assert!(error.starts_with("there is no process postgre; there are payments-api, postgres, "), "{error}");
     }

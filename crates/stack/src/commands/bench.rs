@@ -1,17 +1,15 @@
 //! `stack bench`: how fast the whole way is and what it costs, measured on the real components and written down.
 
-use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use chassis::Lifecycle;
 use chassis::flags::duration;
 
 use super::Setting;
 use super::beside::{Beside, Everything};
 use super::demo::from_one;
+use super::report::ReportFlags;
 use crate::bench::{self, Options, neighbours, profile};
 use crate::page::machine;
 use crate::progress::Progress;
@@ -52,12 +50,8 @@ pub struct Bench {
     /// How long that is, each time.
     #[arg(long, value_parser = duration, default_value = "40s")]
     neighbours_for: Duration,
-    /// Write the page into this file, too.
-    #[arg(long)]
-    report: Option<PathBuf>,
-    /// Print one JSON object instead of the page.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    report: ReportFlags,
     /// Keep the logs and the accounts.
     #[arg(long)]
     keep: bool,
@@ -67,6 +61,7 @@ impl Bench {
     /// Runs it.
     pub async fn run(self, setting: &Setting, lifecycle: &Lifecycle, progress: &Progress) -> anyhow::Result<ExitCode> {
         let begun = Instant::now();
+        self.report.check()?;
         if self.profile {
             profile::check_perf()?;
         }
@@ -94,11 +89,8 @@ impl Bench {
         };
         let bench = beside.run(everything, begun, async |stack, _| {
             let report = bench::measure(stack, machine, options, lifecycle, progress).await?;
-            if let Some(path) = &self.report {
-                std::fs::write(path, report.to_string()).with_context(|| format!("can't write {}", path.display()))?;
-            }
-            let text = if self.json { report.to_json()? } else { report.to_string() };
-            writeln!(std::io::stdout(), "{}", text.trim_end()).context("can't write to stdout")?;
+            let text = if self.report.json { report.to_json()? } else { report.to_string() };
+            self.report.tell(|| report.to_string(), &text)?;
             Ok(report.is_well())
         });
         bench.await

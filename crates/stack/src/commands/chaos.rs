@@ -1,6 +1,5 @@
 //! `stack chaos`: kills, freezes, restarts and cuts whatever there is, under load, and gives the verdict.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,8 +9,9 @@ use chassis::Lifecycle;
 
 use super::Setting;
 use super::beside::{Beside, Everything};
+use super::report::{ReportFlags, print};
+use crate::chaos;
 use crate::chaos::plan::Plan;
-use crate::chaos::{self, Report};
 use crate::page::machine;
 use crate::progress::Progress;
 use crate::services;
@@ -39,12 +39,8 @@ pub struct Chaos {
     /// Only print the plan.
     #[arg(long)]
     print_plan: bool,
-    /// Print one JSON object, with the plan, everything that came of it, and everything by id.
-    #[arg(long)]
-    json: bool,
-    /// Write a page of Markdown into this file, too.
-    #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
+    #[command(flatten)]
+    report: ReportFlags,
     /// Keep the logs and the account.
     #[arg(long)]
     keep: bool,
@@ -53,14 +49,15 @@ pub struct Chaos {
 impl Chaos {
     /// Runs it.
     pub async fn run(self, setting: &Setting, lifecycle: &Lifecycle, progress: &Progress) -> anyhow::Result<ExitCode> {
+        self.report.check()?;
         let binaries = setting.binaries()?;
         services::check(&binaries)?;
         let plan = self.plan(&binaries, progress)?;
         if self.print_plan {
-            return print(&if self.json { serde_json::to_string(&plan)? } else { plan.to_string() })
+            return print(&if self.report.json { serde_json::to_string(&plan)? } else { plan.to_string() })
                 .map(|()| ExitCode::SUCCESS);
         }
-        if !self.json {
+        if !self.report.json {
             print(&plan.to_string())?;
         }
         let beside = Beside { lifecycle, progress, keep_logs: self.keep, name: "chaos" };
@@ -68,7 +65,8 @@ impl Chaos {
         let machine = machine::Setting::of(&everything.components);
         let done = beside.run_on(everything, chaos::shape, async |stack| {
             let report = chaos::run(stack, machine, plan, lifecycle, progress).await?;
-            self.tell(&report)?;
+            let text = if self.report.json { serde_json::to_string(&report)? } else { report.to_string() };
+            self.report.tell(|| report.page().to_string(), &text)?;
             Ok(report.well)
         });
         done.await
@@ -96,18 +94,6 @@ impl Chaos {
         }
         Ok(Plan::new(self.seed, Duration::from_secs_f64(self.minutes * 60.0), self.rate, has_points))
     }
-
-    fn tell(&self, report: &Report) -> anyhow::Result<()> {
-        if let Some(file) = &self.report {
-            let page = report.page().to_string();
-            std::fs::write(file, page).with_context(|| format!("can't write {}", file.display()))?;
-        }
-        print(&if self.json { serde_json::to_string(report)? } else { report.to_string() })
-    }
-}
-
-fn print(text: &str) -> anyhow::Result<()> {
-    writeln!(std::io::stdout(), "{}", text.trim_end()).context("can't write to stdout")
 }
 
 fn minutes(text: &str) -> Result<f64, String> {

@@ -1,17 +1,16 @@
 //! `stack crash-test`: the old way beside the new one, each killed in the middle, and the account of both.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use chassis::Lifecycle;
 use chassis::flags::duration;
 
 use super::Setting;
 use super::beside::{Beside, Everything};
 use super::demo::from_one;
+use super::report::ReportFlags;
 use crate::crash::{self, Options, full_load};
 use crate::page::machine;
 use crate::progress::Progress;
@@ -54,12 +53,8 @@ pub struct CrashTest {
     /// Say what was lost and repeated by id.
     #[arg(long)]
     ids: bool,
-    /// Write a page into this file, too.
-    #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
-    /// Print one JSON object, with every id.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    report: ReportFlags,
     /// Keep the logs and the accounts.
     #[arg(long)]
     keep: bool,
@@ -88,12 +83,8 @@ impl CrashTest {
         };
         let test = beside.run(everything, begun, async |stack, _| {
             let report = crash::test(stack, machine, options, lifecycle, progress).await?;
-            if let Some(path) = &self.report {
-                std::fs::write(path, report.page(self.ids))
-                    .with_context(|| format!("can't write {}", path.display()))?;
-            }
-            let text = if self.json { report.to_json()? } else { report.words(self.ids) };
-            writeln!(std::io::stdout(), "{}", text.trim_end()).context("can't write to stdout")?;
+            let text = if self.report.json { report.to_json()? } else { report.words(self.ids) };
+            self.report.tell(|| report.page(self.ids), &text)?;
             Ok(report.is_well())
         });
         test.await
@@ -108,10 +99,6 @@ impl CrashTest {
             self.kill_after,
             self.full_load_payments
         );
-        let folder = self.report.as_deref().and_then(Path::parent).filter(|folder| *folder != Path::new(""));
-        if let Some(folder) = folder {
-            ensure!(folder.is_dir(), "there is no folder {} for the page: make it, or name another", folder.display());
-        }
-        Ok(())
+        self.report.check()
     }
 }

@@ -7,6 +7,7 @@ mod crash_test;
 mod demo;
 mod down;
 mod exec;
+mod report;
 mod up;
 
 use std::path::PathBuf;

@@ -14,7 +14,6 @@ mod replaced;
 mod secrets;
 mod stalled;
 mod test_events;
-mod wiped;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -22,6 +21,9 @@ use std::time::{Duration, Instant};
 
 use chassis::{Lifecycle, Token};
 use indicatif::ProgressBar;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use reqwest::Method;
 use serde_json::Value;
 use sqlx::Connection;
@@ -38,6 +40,13 @@ use verifier::simulator::Simulator;
 use verifier::verdict::{self, Verdict, Witness};
 
 const ANSWER: Duration = Duration::from_secs(60);
+/// Far more than anything takes, also where others keep the machine busy.
+const LONG: Duration = Duration::from_secs(300);
+const TOPIC: &str = "webhook-events";
+
+const COMMITTED: &str = "select count(*) from domain_events";
+const BY_CDC: &str = "select count(*) from routed_events where from_cdc";
+const BY_THE_SWEEP: &str = "select count(*) from routed_events where not from_cdc";
 
 /// One pipeline at a time: two cores carry one, and some tests look at the clock.
 pub(super) static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -131,6 +140,50 @@ impl Lab {
 
     async fn count(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(&mut self.database().await).await.unwrap()
+    }
+
+    /// Waits until a count has grown by so much; answers what it is then.
+    async fn grows(&self, count: &'static str, by: i64) -> i64 {
+        let before = self.count(count).await;
+        until(&format!("{count} to grow by {by}"), LONG, || async {
+            let now = self.count(count).await;
+            (now >= before + by, (before, now))
+        })
+        .await;
+        self.count(count).await
+    }
+
+    /// The end of each partition of the topic, which is how many records it has had, and how far the subscription's group
+    /// has committed.
+    async fn positions(&self) -> Vec<(i64, i64)> {
+        let brokers = format!("127.0.0.1:{}", self.stack.ports().of(Door::Kafka));
+        let timeout = Duration::from_secs(10);
+        tokio::task::spawn_blocking(move || {
+            let consumer: BaseConsumer = ClientConfig::new()
+                .set("bootstrap.servers", &brokers)
+                .set("group.id", "everhook")
+                .set("enable.auto.commit", "false")
+                .create()
+                .unwrap();
+            let metadata = consumer.fetch_metadata(Some(TOPIC), timeout).unwrap();
+            let mut partitions: Vec<_> = metadata.topics()[0].partitions().iter().map(|p| p.id()).collect();
+            partitions.sort_unstable();
+            let mut asked = TopicPartitionList::new();
+            for partition in &partitions {
+                asked.add_partition(TOPIC, *partition);
+            }
+            let committed = consumer.committed_offsets(asked, timeout).unwrap();
+            let position = |partition| {
+                let (_, end) = consumer.fetch_watermarks(TOPIC, partition, timeout).unwrap();
+                match committed.find_partition(TOPIC, partition).unwrap().offset() {
+                    Offset::Offset(offset) => (end, offset),
+                    _ => (end, 0),
+                }
+            };
+            partitions.into_iter().map(position).collect()
+        })
+        .await
+        .unwrap()
     }
 
     /// The portal's answer to the operator.

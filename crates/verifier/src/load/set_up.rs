@@ -11,12 +11,10 @@ use uuid::Uuid;
 
 use super::Options;
 use crate::account::{Endpoint, Line, Merchant, Run, Writer};
-use crate::now;
 use crate::payments_api::PaymentsApi;
 use crate::portal::Portal;
 use crate::simulator::Simulator;
-
-const AT_A_TIME: usize = 8;
+use crate::{AT_A_TIME, now};
 
 /// A load that can be driven.
 #[derive(Debug)]

@@ -108,15 +108,10 @@ impl Verdict {
         self.late = self.lists.late.len();
         self
     }
-
-    /// The ids of the repeated ones that nothing explains.
-    pub fn unexplained_ids(&self) -> impl Iterator<Item = &str> {
-        let unexplained = self.lists.repeated.iter().filter(|repeated| repeated.causes.contains(&Cause::Unexplained));
-        unexplained.map(|repeated| repeated.webhook_id.as_str())
-    }
 }
 
-/// One for each repeat, in their order. Each needs an attempt in doubt of its own.
+/// One for each repeat, in their order. Each needs an attempt in doubt of its own, begun by the arrival before: the attempt
+/// that made the repeat is no reason for it.
 fn causes(repeated: &Repeated, evidence: &Evidence) -> Vec<Cause> {
     let log = evidence.attempts.get(&(repeated.endpoint_id, repeated.webhook_id.clone()));
     let mut in_doubt: Vec<(&Attempt, &str)> = log
@@ -125,14 +120,15 @@ fn causes(repeated: &Repeated, evidence: &Evidence) -> Vec<Cause> {
         .filter_map(|attempt| Some((attempt, attempt.outcome.as_deref().filter(|outcome| IN_DOUBT.contains(outcome))?)))
         .collect();
     in_doubt.sort_by_key(|(attempt, _)| attempt.begun_at);
+    let mut in_doubt = in_doubt.into_iter().peekable();
     let mut before = repeated.first_at;
     let mut causes = Vec::new();
-    for (n, at) in repeated.repeats.iter().enumerate() {
-        let attempt = in_doubt.get(n).filter(|(attempt, _)| attempt.begun_at <= *at);
+    for at in &repeated.repeats {
+        let attempt = in_doubt.next_if(|(attempt, _)| attempt.begun_at <= before);
         let fault =
             || evidence.windows.iter().find(|window| window.repeats && (window.covers(before) || window.covers(*at)));
         causes.push(match attempt {
-            Some((attempt, outcome)) => Cause::Attempt { number: attempt.number, outcome: (*outcome).to_owned() },
+            Some((attempt, outcome)) => Cause::Attempt { number: attempt.number, outcome: outcome.to_owned() },
             None => fault().map_or(Cause::Unexplained, |window| Cause::Fault { what: window.what.clone() }),
         });
         before = *at;

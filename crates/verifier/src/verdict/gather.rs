@@ -14,15 +14,15 @@ use tokio::time::Instant;
 
 use super::judge::to_look_up;
 use super::{Verdict, judge};
+use crate::AT_A_TIME;
 use crate::account::{Account, Endpoint};
 use crate::latency::change_of;
 use crate::payments_api::{PaymentState, PaymentsApi};
 use crate::simulator::{Arrival, Rejections, Simulator};
 
-const AT_A_TIME: usize = 8;
 const PAGE: usize = 1_000;
 /// For one request of the last look, which comes after the wait.
-pub const LAST_LOOK: Duration = Duration::from_secs(30);
+const LAST_LOOK: Duration = Duration::from_secs(30);
 
 /// How long to wait, and for what.
 #[derive(Debug, Clone, Copy)]
@@ -149,13 +149,18 @@ impl Witness {
             .buffer_unordered(AT_A_TIME)
             .try_collect()
             .await?;
-        let payments = stream::iter(to_look_up(account, &arrivals))
+        let payments = self.payments(to_look_up(account, &arrivals)).await?;
+        Ok(Seen { arrivals, rejections, payments })
+    }
+
+    /// Those of them that exist.
+    pub(crate) async fn payments(&self, ids: HashSet<PaymentId>) -> anyhow::Result<HashMap<PaymentId, PaymentState>> {
+        stream::iter(ids)
             .map(async |id| anyhow::Ok(self.api.payment(id, LAST_LOOK).await?.map(|payment| (id, payment))))
             .buffer_unordered(AT_A_TIME)
             .try_filter_map(async |found| Ok(found))
             .try_collect()
-            .await?;
-        Ok(Seen { arrivals, rejections, payments })
+            .await
     }
 }
 

@@ -92,6 +92,11 @@ fn list<T>(f: &mut fmt::Formatter<'_>, name: &str, items: &[T], show: impl Fn(&T
         return Ok(());
     }
     writeln!(f, "{name}:")?;
+    first_ones(f, items, show)
+}
+
+/// The first ones, a line each, and how many more there are.
+pub(crate) fn first_ones<T>(f: &mut fmt::Formatter<'_>, items: &[T], show: impl Fn(&T) -> String) -> fmt::Result {
     for item in items.iter().take(SHOWN) {
         writeln!(f, "  {}", show(item))?;
     }

@@ -87,7 +87,7 @@ fn act(kind: &str, target: &str, rest: &[&str]) -> Result<Act, String> {
         ("cut", _) => Act::Cut { link: parsed(target)? },
         ("refuse", _) => Act::Refuse { link: parsed(target)? },
         ("stall", _) => Act::Stall { link: parsed(target)? },
-        _ => return Err(format!("{kind} is none of kill, restart, freeze, point, cut, refuse, stall, slow")),
+        _ => return Err(format!("{kind} is none of {}", Act::KINDS.join(", "))),
     };
     if rest.is_empty() { Ok(act) } else { Err(format!("nobody knows what {:?} means here", rest.join(" "))) }
 }

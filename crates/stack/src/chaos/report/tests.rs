@@ -99,6 +99,17 @@ fn all_is_well_only_without_deaths_and_unexplained_repeats() {
 }
 
 #[test]
+fn the_page_names_what_was_not_ready_and_what_died_also_when_nothing_was_repeated() {
+    let Report { machine, plan, struck, load, mut verdict, ledger, .. } = report();
+    verdict.lists.repeated.clear();
+    let death = Death { process: "kafka".to_owned(), at: at(1), ended_at: at(2), how: "ended".to_owned() };
+    let page = Report::new(machine, plan, struck, vec![death], load, verdict, ledger).page().to_string();
+    let (_, beside) = page.split_once("## Repeats\n\nNone.\n\n## Beside the plan\n").unwrap();
+    let (beside, _) = beside.split_once("## The plan").unwrap();
+    assert!(beside.contains("kafka was not ready within 90 s") && beside.contains("nobody struck it"), "{beside}");
+}
+
+#[test]
 fn a_report_in_json_can_be_played_again() {
     let report = report();
     let json = serde_json::to_string(&report).unwrap();

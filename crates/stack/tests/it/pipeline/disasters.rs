@@ -8,10 +8,6 @@ mod restored;
 mod slot_lost;
 mod subscription_deleted;
 
-use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-
 use super::*;
 
 /// The sweep's patience in seconds instead of minutes.
@@ -28,26 +24,8 @@ const NO_SWEEP: [(&str, &str); 4] = [
     ("EVERHOOK_OVERDUE_AFTER", "1h"),
     ("EVERHOOK_RECONCILE_EVERY", "1s"),
 ];
-const TOPIC: &str = "webhook-events";
-/// Far more than anything takes, also where others keep the machine busy.
-const LONG: Duration = Duration::from_secs(300);
-
-const COMMITTED: &str = "select count(*) from domain_events";
-const BY_CDC: &str = "select count(*) from routed_events where from_cdc";
-const BY_THE_SWEEP: &str = "select count(*) from routed_events where not from_cdc";
 
 impl Lab {
-    /// Waits until a count has grown by so much; answers what it is then.
-    async fn grows(&self, count: &'static str, by: i64) -> i64 {
-        let before = self.count(count).await;
-        until(&format!("{count} to grow by {by}"), LONG, || async {
-            let now = self.count(count).await;
-            (now >= before + by, (before, now))
-        })
-        .await;
-        self.count(count).await
-    }
-
     /// The newest event.
     async fn newest_event(&self) -> String {
         let newest = "select coalesce(max(event_id), 'evt_') from domain_events";
@@ -73,6 +51,31 @@ impl Lab {
         drive(&ready, &Lifecycle::default()).await
     }
 
+    /// So many payments with one change each, which are in Kafka: the newest events before and after them.
+    async fn pay_into_kafka(&self, payments: u64) -> (String, String) {
+        let from = self.newest_event().await;
+        self.pay(payments).await;
+        let to = self.newest_event().await;
+        self.all_in_kafka().await;
+        (from, to)
+    }
+
+    /// Strikes under a load, which ends with it. Nothing may be lost of that, and of what was acknowledged `before` it.
+    async fn under_load<T>(&mut self, before: u64, strike: impl AsyncFnOnce(&Self) -> T) -> (Verdict, T) {
+        let ready = self.load().await;
+        let lifecycle = Lifecycle::default();
+        let lab = &*self;
+        let strike = async {
+            let done = strike(lab).await;
+            lifecycle.stop();
+            done
+        };
+        let (summary, done) = tokio::join!(drive(&ready, &lifecycle), strike);
+        let verdict = self.verdict(LONG).await;
+        assert_eq!(verdict.acknowledged as u64, before + summary.acknowledged);
+        (verdict, done)
+    }
+
     /// Waits until Kafka has acknowledged everything that is committed.
     async fn all_in_kafka(&self) {
         let end: String = sqlx::query_scalar("select pg_current_wal_lsn()::text")
@@ -96,33 +99,6 @@ impl Lab {
             (positions.iter().all(|(end, committed)| end == committed), positions)
         })
         .await;
-    }
-
-    /// The end of each partition of the topic, and how far the subscription's group has committed.
-    async fn positions(&self) -> Vec<(i64, i64)> {
-        let brokers = format!("127.0.0.1:{}", self.stack.ports().of(Door::Kafka));
-        let timeout = Duration::from_secs(10);
-        tokio::task::spawn_blocking(move || {
-            let consumer: BaseConsumer = ClientConfig::new()
-                .set("bootstrap.servers", &brokers)
-                .set("group.id", "everhook")
-                .set("enable.auto.commit", "false")
-                .create()
-                .unwrap();
-            let mut asked = TopicPartitionList::new();
-            asked.add_partition_range(TOPIC, 0, 1);
-            let committed = consumer.committed_offsets(asked, timeout).unwrap();
-            let position = |partition| {
-                let (_, end) = consumer.fetch_watermarks(TOPIC, partition, timeout).unwrap();
-                match committed.find_partition(TOPIC, partition).unwrap().offset() {
-                    Offset::Offset(offset) => (end, offset),
-                    _ => (end, 0),
-                }
-            };
-            vec![position(0), position(1)]
-        })
-        .await
-        .unwrap()
     }
 
     /// Whether a log of ours says these words; the first such line.

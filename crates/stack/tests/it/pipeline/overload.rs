@@ -46,7 +46,7 @@ async fn twice_the_load_is_answered_in_time_or_refused_and_the_backlog_drains() 
     let ready = lab.set_up(Until::Payments(2_000), Pace::Closed { concurrency: CONCURRENCY }, 0).await;
     let capacity = drive(&ready, &Lifecycle::default()).await.per_second;
     let merchant_id = ready.merchants[0].merchant_id;
-    let before = lab.count("select count(*) from domain_events").await;
+    let before = lab.count(COMMITTED).await;
 
     let (rate, lifecycle) = (2.0 * capacity, Lifecycle::default());
     let processes = Processes::of(&lab.stack).await;
@@ -59,8 +59,7 @@ async fn twice_the_load_is_answered_in_time_or_refused_and_the_backlog_drains() 
         },
         most_memory(&processes, &lifecycle),
     );
-    let lag =
-        lab.count("select count(*) from domain_events").await - lab.count("select count(*) from routed_events").await;
+    let lag = lab.count(COMMITTED).await - lab.count("select count(*) from routed_events").await;
     let drained = Instant::now();
     until("the backlog to drain", time * 10 + Duration::from_secs(120), || async {
         let unfinished =
@@ -84,13 +83,9 @@ async fn twice_the_load_is_answered_in_time_or_refused_and_the_backlog_drains() 
     assert!(of(503).all(|answer| answer.retry_after), "a refusal says when to come back");
     let in_time = Duration::from_secs_f64(2.0 * MOST_UNDER_WAY as f64 / capacity) + SLACK;
     assert!(worst(201) < in_time, "an answer took {:?}, and {in_time:?} are allowed", worst(201));
-    assert_eq!(
-        lab.count("select count(*) from domain_events").await - before,
-        done as i64,
-        "acknowledged, and committed"
-    );
+    assert_eq!(lab.count(COMMITTED).await - before, done as i64, "acknowledged, and committed");
     // The sweep brings what has waited for longer than that, and it is right: it can't know where that stands.
-    let by_the_sweep = lab.count("select count(*) from routed_events where not from_cdc").await;
+    let by_the_sweep = lab.count(BY_THE_SWEEP).await;
     assert!(by_the_sweep == 0 || drained > OVERTAKEN, "the sweep has sent {by_the_sweep} that waited in Kafka");
     assert_eq!(lab.count("select count(*) from attempts").await, before + done as i64, "one attempt for each");
     for (name, bytes) in memory {

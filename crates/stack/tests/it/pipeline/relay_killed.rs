@@ -32,7 +32,7 @@ async fn nothing_is_missing_in_kafka_though_the_relay_is_killed_ten_times_and_it
     let verdict = lab.verdict(Duration::from_secs(120)).await;
     assert_eq!(verdict.acknowledged as u64, summary.acknowledged);
     assert!(verdict.acknowledged > 3_000, "only {} payments: the load did not run", verdict.acknowledged);
-    let by_the_sweep = lab.count("select count(*) from routed_events where not from_cdc").await;
+    let by_the_sweep = lab.count(BY_THE_SWEEP).await;
     assert_eq!(by_the_sweep, 0, "events that Kafka never had");
     lab.stop().await;
 }

@@ -39,14 +39,9 @@ async fn what_nobody_had_read_of_the_lost_tail_is_sent_by_the_sweep_under_load()
     lab.all_taken_from_kafka().await;
     // From now on nobody reads the topic.
     lab.stack.kill9("restate").await.unwrap();
-    let from = lab.newest_event().await;
-    lab.pay(50).await;
-    let to = lab.newest_event().await;
-    lab.all_in_kafka().await;
+    let (from, to) = lab.pay_into_kafka(50).await;
 
-    let ready = lab.load().await;
-    let lifecycle = Lifecycle::default();
-    let faults = async {
+    let strike = async |lab: &Lab| {
         lab.stack.kill9("kafka").await.unwrap();
         // Half of it is what nobody has read, and more than that goes.
         let cuts = lab.stack.cut_kafka_tail(TOPIC, 80).await.unwrap();
@@ -54,12 +49,9 @@ async fn what_nobody_had_read_of_the_lost_tail_is_sent_by_the_sweep_under_load()
         lab.stack.start("kafka").await.unwrap();
         lab.stack.start("restate").await.unwrap();
         lab.grows(BY_CDC, 100).await;
-        lifecycle.stop();
         cuts
     };
-    let (summary, cuts) = tokio::join!(drive(&ready, &lifecycle), faults);
-    let verdict = lab.verdict(LONG).await;
-    assert_eq!(verdict.acknowledged as u64, 300 + summary.acknowledged);
+    let (_, cuts) = lab.under_load(300, strike).await;
     let (events, by_the_sweep) = lab.between(&from, &to).await;
     eprintln!("{cuts:?}; of {events} that nobody had read, {by_the_sweep} were sent by the sweep");
     eprintln!("{:?}", lab.told("cdc-relay", "Kafka has lost records that it had acknowledged"));

@@ -26,15 +26,10 @@ async fn what_only_the_wiped_restate_had_is_taken_over_by_the_sweep() {
     drop(failing);
     // These are taken from Kafka, and nobody routes them.
     lab.stack.kill9("webhook-consumer").await.unwrap();
-    let from = lab.newest_event().await;
-    lab.pay(100).await;
-    let to = lab.newest_event().await;
-    lab.all_in_kafka().await;
+    let (from, to) = lab.pay_into_kafka(100).await;
     lab.all_taken_from_kafka().await;
 
-    let ready = lab.load().await;
-    let lifecycle = Lifecycle::default();
-    let faults = async {
+    let strike = async |lab: &Lab| {
         lab.stack.kill9("restate").await.unwrap();
         lab.stack.wipe("restate").await.unwrap();
         lab.grows(COMMITTED, 50).await;
@@ -44,11 +39,8 @@ async fn what_only_the_wiped_restate_had_is_taken_over_by_the_sweep() {
         }
         lab.stack.start("webhook-consumer").await.unwrap();
         lab.grows(BY_CDC, 100).await;
-        lifecycle.stop();
     };
-    let (summary, ()) = tokio::join!(drive(&ready, &lifecycle), faults);
-    let verdict = lab.verdict(LONG).await;
-    assert_eq!(verdict.acknowledged as u64, 220 + summary.acknowledged);
+    lab.under_load(220, strike).await;
     let (events, by_the_sweep) = lab.between(&from, &to).await;
     assert_eq!((events, by_the_sweep), (200, 200), "what Restate alone had");
     let taken_over = "select count(*) from deliveries where claim > 1 and attempts > 1 and state = 'delivered'";

@@ -5,9 +5,7 @@ use super::*;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deleted_subscription_is_made_anew_and_nothing_is_missing_or_repeated() {
     let mut lab = Lab::start(&NO_SWEEP).await;
-    let ready = lab.load().await;
-    let lifecycle = Lifecycle::default();
-    let faults = async {
+    let strike = async |lab: &Lab| {
         for _ in 0..3 {
             lab.grows(BY_CDC, 50).await;
             let before = lab.subscriptions().await;
@@ -21,11 +19,8 @@ async fn a_deleted_subscription_is_made_anew_and_nothing_is_missing_or_repeated(
             .await;
         }
         lab.grows(BY_CDC, 50).await;
-        lifecycle.stop();
     };
-    let (summary, ()) = tokio::join!(drive(&ready, &lifecycle), faults);
-    let verdict = lab.verdict(LONG).await;
-    assert_eq!(verdict.acknowledged as u64, summary.acknowledged);
+    let (verdict, ()) = lab.under_load(0, strike).await;
     // What was read and not committed was read again, and ended at `open`.
     assert_eq!(verdict.repeated, 0);
     assert_eq!(lab.count(BY_THE_SWEEP).await, 0, "the group goes on where it was");
