@@ -27,7 +27,7 @@ const FAILING: &str = "failing";
 const SETTLED: Duration = Duration::from_secs(10);
 
 /// Whoever is let in has come within this time; otherwise it is let in once more, which costs a question at most.
-const ON_THE_WAY: Duration = Duration::from_secs(5);
+const ON_THE_WAY: Duration = Duration::from_secs(3);
 
 /// If nobody is let in for so long at a gate where some stay, the next one tries.
 const STILL: Duration = Duration::from_secs(2);
@@ -136,19 +136,20 @@ pub async fn admit(core: &Core, wanted: &[Wanted<'_>]) -> Result<Admitted, store
 /// noted in one go, as other batches ask at the same time.
 fn pass_where_wide_open(core: &Core, wanted: &[Wanted<'_>]) -> Vec<String> {
     let mut begun = core.begun.lock().unwrap_or_else(PoisonError::into_inner);
-    begun.forget_old(Instant::now());
+    let now = Instant::now();
+    begun.forget_old(now);
     let mut counts: HashMap<&str, u32> = HashMap::new();
     let mut narrow: BTreeSet<&str> = BTreeSet::new();
     for w in wanted {
         let count = counts.entry(&w.endpoint.endpoint_id).or_default();
         *count += 1;
-        let in_flight = in_flight(w, &begun) + *count;
+        let in_flight = begun.in_flight(&w.endpoint.endpoint_id, told_of(w), *count, now);
         if !Gate::is_wide_open(rate(w.endpoint), w.endpoint.is_circuit_open, &core.limits, in_flight) {
             narrow.insert(&w.endpoint.endpoint_id);
         }
     }
     for w in wanted.iter().filter(|w| !narrow.contains(w.endpoint.endpoint_id.as_str())) {
-        begun.begin(&w.delivery_id, &w.endpoint.endpoint_id, Instant::now());
+        begun.begin(&w.delivery_id, &w.endpoint.endpoint_id, now);
     }
     narrow.into_iter().map(str::to_owned).collect()
 }
@@ -176,7 +177,8 @@ async fn pass_all(
 /// What the gates say to attempts, and those that begin count from now on. Meanwhile nobody else is at these gates.
 fn pass_locked(core: &Core, wanted: &[Wanted<'_>], gates: &mut HashMap<String, &mut LockedGate>) -> Vec<Admission> {
     let mut begun = core.begun.lock().unwrap_or_else(PoisonError::into_inner);
-    begun.forget_old(Instant::now());
+    let now = Instant::now();
+    begun.forget_old(now);
     let mut counts = HashMap::new();
     let mut admissions = Vec::with_capacity(wanted.len());
     let mut begin = Vec::new();
@@ -185,12 +187,12 @@ fn pass_locked(core: &Core, wanted: &[Wanted<'_>], gates: &mut HashMap<String, &
             admissions.push(Admission::NOW);
             continue;
         };
-        let admission = pass(core, gate, w, &begun, &mut counts);
+        let admission = pass(core, gate, w, (&begun, now), &mut counts);
         begin.extend((admission == Admission::NOW).then_some(w));
         admissions.push(admission);
     }
     for w in begin {
-        begun.begin(&w.delivery_id, &w.endpoint.endpoint_id, Instant::now());
+        begun.begin(&w.delivery_id, &w.endpoint.endpoint_id, now);
     }
     admissions
 }
@@ -296,7 +298,7 @@ fn pass<'a>(
     core: &Core,
     locked: &mut LockedGate,
     wanted: &Wanted<'a>,
-    begun: &Begun,
+    (begun, now): (&Begun, Instant),
     counts: &mut HashMap<&'a str, u32>,
 ) -> Admission {
     let rate = rate(wanted.endpoint);
@@ -309,7 +311,8 @@ fn pass<'a>(
     let slot = wanted.slot.filter(|(_, of)| Some(*of) == wanted.endpoint.rate_limit);
     let slot_in = slot.and_then(|(ms, _)| u64::try_from(ms).ok()).map(Duration::from_millis);
     let lease = Duration::from_millis(wanted.lease_ms.unsigned_abs());
-    let admission = gate.admit(&core.limits, in_flight(wanted, begun) + *count, lease, slot_in);
+    let in_flight = begun.in_flight(&wanted.endpoint.endpoint_id, told_of(wanted), *count, now);
+    let admission = gate.admit(&core.limits, in_flight, lease, slot_in);
     *count += u32::from(matches!(admission, Admission::Begins { .. }));
     locked.keeps_out |= matches!(admission, Admission::Stays { .. });
     admission
@@ -319,11 +322,10 @@ fn rate(endpoint: &Endpoint) -> Option<NonZeroU32> {
     endpoint.rate_limit.and_then(|rate| NonZeroU32::new(rate.unsigned_abs()))
 }
 
-/// As its consumer says, or as far as that is not up to date, as is known here.
-fn in_flight(wanted: &Wanted<'_>, begun: &Begun) -> u32 {
-    let endpoint_id = &wanted.endpoint.endpoint_id;
-    let told = wanted.busy.iter().find(|busy| busy.endpoint_id.to_string() == *endpoint_id);
-    told.map_or(0, |busy| busy.attempts).max(begun.count(endpoint_id))
+/// How many its consumer has in flight at the endpoint, as it says.
+fn told_of(wanted: &Wanted<'_>) -> u32 {
+    let told = wanted.busy.iter().find(|busy| busy.endpoint_id.to_string() == wanted.endpoint.endpoint_id);
+    told.map_or(0, |busy| busy.attempts)
 }
 
 /// The slot of a delivery that waits for it, as it is stored.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
@@ -38,7 +39,10 @@ async fn record(core: &Core, items: &[Recorded]) -> Result<Vec<Answer>, store::E
     let ids: Vec<String> = items.iter().map(|item| item.delivery_id.to_string()).collect();
     {
         let mut begun = core.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        ids.iter().for_each(|id| begun.end(id));
+        let now = Instant::now();
+        for (item, id) in items.iter().zip(&ids) {
+            begun.end(id, matches!(item.outcome, Outcome::Delivered { .. }), now);
+        }
     }
     // A 2xx is kept from any claim and any state, so nothing needs to be read for it.
     let to_read: Vec<String> = items

@@ -1,5 +1,6 @@
-//! What an endpoint that accepts and never answers costs the others: the same load to the same number of merchants, alone,
-//! and beside thousands of events that wait for it.
+//! What an endpoint that accepts and never answers costs the others: the same load to the same number of merchants, beside
+//! thousands of events that wait for it, and alone, before that and after it. What the two times alone differ by is the
+//! machine's noise.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -19,8 +20,8 @@ use super::MOST_UNDER_WAY;
 use super::phase::{Phase, Runner};
 use crate::doors::{Load, WITHIN};
 
-/// For the events of the silent endpoint to be routed.
-const ROUTED_WITHIN: Duration = Duration::from_secs(120);
+/// For the events of the silent endpoint to be routed, and to be parked.
+const MOVED_WITHIN: Duration = Duration::from_secs(120);
 
 /// How much is driven.
 #[derive(Debug, Clone, Copy)]
@@ -49,17 +50,25 @@ pub struct Neighbours {
     /// Requests that it has had by then.
     pub requests: [u64; 2],
     /// Without it.
-    pub alone: Phase,
+    pub before: Phase,
     /// With it.
     pub beside: Phase,
+    /// Without it, again.
+    pub after: Phase,
 }
 
 impl Neighbours {
-    /// How much the 99th percentile from commit to arrival has moved: 0.2 is a fifth more.
+    /// In the order in which they were measured.
+    #[must_use]
+    pub fn phases(&self) -> [&Phase; 3] {
+        [&self.before, &self.beside, &self.after]
+    }
+
+    /// How much the 99th percentile from commit to arrival has moved from the mean of both times alone: 0.2 is a fifth more.
     #[must_use]
     pub fn p99_moved(&self) -> Option<f64> {
         let p99 = |phase: &Phase| phase.hops.commit_to_arrival.p99_ms;
-        Some(p99(&self.beside)? / p99(&self.alone)? - 1.0)
+        Some(2.0 * p99(&self.beside)? / (p99(&self.before)? + p99(&self.after)?) - 1.0)
     }
 
     pub(super) async fn measure(runner: &Runner<'_>, options: Options, lifecycle: &Lifecycle) -> anyhow::Result<Self> {
@@ -70,14 +79,16 @@ impl Neighbours {
             until: Until::Elapsed(time),
             pace: Pace::Open { rate, most: MOST_UNDER_WAY },
         };
-        let alone = runner.run(&format!("{merchants} merchants alone"), load).await?;
+        let before = runner.run(&format!("{merchants} merchants alone"), load).await?;
         let pace = Pace::Closed { concurrency };
         let silent = Load { merchants: 1, changes: 0, until: Until::Payments(silent_events), pace };
         let silent = Silent::queue(runner, silent, lifecycle).await?;
-        let before = silent.look(runner).await?;
+        let (waited, had) = silent.look(runner).await?;
         let beside = runner.run(&format!("{merchants} merchants beside a silent one"), load).await?;
-        let after = silent.look(runner).await?;
-        Ok(Self { rate, silent_events, waiting: [before.0, after.0], requests: [before.1, after.1], alone, beside })
+        let (waits, has) = silent.look(runner).await?;
+        silent.withdraw(runner, has).await?;
+        let after = runner.run(&format!("{merchants} merchants alone again"), load).await?;
+        Ok(Self { rate, silent_events, waiting: [waited, waits], requests: [had, has], before, beside, after })
     }
 }
 
@@ -97,20 +108,35 @@ impl Silent {
         runner.doors.simulator()?.put_mood(endpoint.endpoint_id, &json!({"mood": "dead"}), WITHIN).await?;
         ready.drive(lifecycle, &ProgressBar::hidden()).await?;
         let silent = Self { endpoint, account: Account::read(&path)? };
-        let deadline = Instant::now() + ROUTED_WITHIN;
+        silent.until_none_is(runner, "unrouted", |audit| audit.unrouted).await?;
+        step.done("its events wait");
+        Ok(silent)
+    }
+
+    /// Disables the endpoint, and waits until all that waits for it is parked: then it is as if it were not there. What it has
+    /// been asked for, at most so many, has a time of its own, when it is parked, too.
+    async fn withdraw(&self, runner: &Runner<'_>, asked_for: u64) -> anyhow::Result<()> {
+        let step = runner.progress.begin("a silent endpoint", "disabling it");
+        let disabled = json!({"state": "disabled"});
+        runner.doors.portal()?.change_endpoint(self.endpoint.endpoint_id, &disabled, WITHIN).await?;
+        self.until_none_is(runner, "pending", |audit| audit.pending.saturating_sub(asked_for)).await?;
+        step.done("its events are parked");
+        Ok(())
+    }
+
+    async fn until_none_is(&self, runner: &Runner<'_>, what: &str, of: impl Fn(&Audit) -> u64) -> anyhow::Result<()> {
+        let deadline = Instant::now() + MOVED_WITHIN;
         let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
         loop {
-            let unrouted = silent.audit(runner).await?.unrouted;
-            if unrouted == 0 {
-                break;
+            let left = of(&self.audit(runner).await?);
+            if left == 0 {
+                return Ok(());
             }
             if Instant::now() >= deadline {
-                bail!("{unrouted} events of the silent endpoint were not routed within {ROUTED_WITHIN:?}");
+                bail!("{left} events of the silent endpoint were still {what} after {MOVED_WITHIN:?}");
             }
             tokio::time::sleep(backoff.next_wait()).await;
         }
-        step.done("its events wait");
-        Ok(silent)
     }
 
     async fn audit(&self, runner: &Runner<'_>) -> anyhow::Result<Audit> {

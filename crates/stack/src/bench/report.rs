@@ -48,7 +48,7 @@ impl Report {
     /// not met are no failure: they are said.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        let beside = self.neighbours.iter().flat_map(|neighbours| [&neighbours.alone, &neighbours.beside]);
+        let beside = self.neighbours.iter().flat_map(Neighbours::phases);
         self.phases().into_iter().chain(beside).all(Phase::is_well)
     }
 
@@ -133,22 +133,26 @@ impl Report {
 
     fn neighbours(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(measured) = &self.neighbours else { return Ok(()) };
-        let Neighbours { rate, silent_events, waiting, requests, alone, beside } = measured;
+        let Neighbours { rate, silent_events, waiting, requests, before, .. } = measured;
         writeln!(
             f,
-            "## Beside an endpoint that never answers\n\n{} a second to {}, {:.0} s each time: alone, and beside an endpoint that \
-             accepts and\nnever answers, with {silent_events} events queued. {} of them waited when the second time began, and {} when \
-             it ended; the\nendpoint had had {} requests by then, and {}.\n",
+            "## Beside an endpoint that never answers\n\n{} a second to {}, {:.0} s each time: alone, beside an endpoint that \
+             accepts and\nnever answers, with {silent_events} events queued, and alone again, once that is disabled. {} of them waited \
+             when the second\ntime began, and {} when it ended; the endpoint had had {} requests by then, and {}. What the two \
+             times alone differ\nby is the machine's noise.\n",
             rate,
-            merchants(alone),
-            alone.seconds,
+            merchants(before),
+            before.seconds,
             waiting[0],
             waiting[1],
             requests[0],
             requests[1],
         )?;
-        let mut table = Table::new(&["", "alone", "beside it"]);
-        let mut row = |what: &str, of: &dyn Fn(&Phase) -> String| table.row([what.to_owned(), of(alone), of(beside)]);
+        let mut table = Table::new(&["", "alone, before", "beside it", "alone, after"]);
+        let mut row = |what: &str, of: &dyn Fn(&Phase) -> String| {
+            let cells = measured.phases().into_iter().map(of);
+            table.push(std::iter::once(what.to_owned()).chain(cells).collect());
+        };
         row("delivered", &|phase| phase.verdict.delivered.to_string());
         row("commit → arrival, ms: p50 / p95 / p99 / p99.9", &|phase| percentiles(&phase.hops.commit_to_arrival));
         row("API call → arrival, ms: p50 / p95 / p99 / p99.9", &|phase| percentiles(&phase.hops.api_to_arrival));

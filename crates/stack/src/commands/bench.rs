@@ -44,11 +44,11 @@ pub struct Bench {
     /// Events that are queued for an endpoint that never answers, to see what it costs the others; 0 leaves that out.
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
     silent_events: u64,
-    /// Payments a second to the others, without and with it.
+    /// Payments a second to the others, without it, with it, and without it again.
     #[arg(long, default_value_t = 100.0, value_parser = rate)]
     neighbours_rate: f64,
     /// How long that is, each time.
-    #[arg(long, value_parser = duration, default_value = "40s")]
+    #[arg(long, value_parser = duration, default_value = "60s")]
     neighbours_for: Duration,
     #[command(flatten)]
     report: ReportFlags,

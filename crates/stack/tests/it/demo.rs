@@ -108,7 +108,7 @@ fn the_benchmark_measures_every_process_and_writes_its_page() {
     assert_eq!(neighbours["waiting"], serde_json::json!([600, 600]), "none is answered: {report}");
     // Whatever is asked for before the consumer can say what it has in flight goes, too.
     assert!(neighbours["requests"][1].as_u64().unwrap() <= 300, "its share is 100: {report}");
-    for phase in ["alone", "beside"] {
+    for phase in ["before", "beside", "after"] {
         let verdict = &neighbours[phase]["verdict"];
         assert_eq!(
             (&verdict["lost"], &verdict["expected"]),
