@@ -90,7 +90,8 @@ pub fn endpoint(deliverer: Deliverer, identity_key: Option<&str>) -> Result<Endp
         .journal_retention(Duration::ZERO)
         .retry_policy_initial_interval(Duration::from_millis(50))
         .retry_policy_exponentiation_factor(2.0)
-        .retry_policy_max_interval(Duration::from_secs(3))
+        // Everything that was under way when a process died is tried again this soon after the next one serves.
+        .retry_policy_max_interval(Duration::from_secs(1))
         // The default gives up after 70 tries and pauses.
         .retry_policy_max_attempts(u64::from(u32::MAX));
     let mut builder = Endpoint::builder().bind(Delivery { deliverer }.into_service_definition().options(options));
