@@ -48,14 +48,15 @@ impl Armed {
         disarmed
     }
 
-    /// A process was killed by somebody. Answers the point that it was hit at, if it was one.
+    /// A process was killed by somebody. Answers the point that it was hit at, if it was one, and whoever armed that was told:
+    /// it starts the process again.
     pub fn explain(&self, process: &str) -> Option<Point> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever has given up starts nothing.
+        waiting.retain(|_, told| !told.is_closed());
         let passed = |point: &Point| point.is_passed_by(process) && !self.folder.join(point.name()).exists();
         let point = waiting.keys().copied().find(passed)?;
-        // Whoever armed it may have gone away.
-        waiting.remove(&point).map(|told| told.send(process.to_owned()));
-        Some(point)
+        waiting.remove(&point)?.send(process.to_owned()).is_ok().then_some(point)
     }
 }
 
@@ -76,6 +77,23 @@ mod tests {
         assert_eq!(told.try_recv().unwrap(), "webhook-consumer-2");
         assert_eq!(armed.explain("webhook-consumer-2"), None);
         assert!(armed.disarm(Point::KafkaBeforePosition) && !armed.disarm(Point::KafkaBeforePosition));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_point_that_nobody_waits_for_any_more_explains_nothing_and_hides_no_other_one() {
+        let folder = std::env::temp_dir().join(format!("everhook-given-up-{}", std::process::id()));
+        let armed = Armed::new(folder.clone()).unwrap();
+        drop(armed.arm(Point::FanOutBetweenRecords).unwrap());
+        std::fs::remove_file(folder.join(Point::FanOutBetweenRecords.name())).unwrap();
+        assert_eq!(armed.explain("webhook-consumer"), None, "it would never be started again");
+        drop(armed.arm(Point::FanOutBetweenRecords).unwrap());
+        let mut told = armed.arm(Point::PostBeforeRecord).unwrap();
+        for point in [Point::FanOutBetweenRecords, Point::PostBeforeRecord] {
+            std::fs::remove_file(folder.join(point.name())).unwrap();
+        }
+        assert_eq!(armed.explain("webhook-consumer"), Some(Point::PostBeforeRecord));
+        assert_eq!(told.try_recv().unwrap(), "webhook-consumer");
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -25,7 +25,7 @@ use verifier::verdict::explain::Window;
 /// What died at a point is started again after so long.
 const DOWN_AFTER_POINT: Duration = Duration::from_millis(500);
 /// So long the news of a death may take.
-const NEWS_WITHIN: Duration = Duration::from_secs(2);
+const NEWS_WITHIN: Duration = Duration::from_secs(30);
 /// What died although nobody struck it is started again after so long.
 const DOWN_AFTER_DEATH: Duration = Duration::from_millis(500);
 

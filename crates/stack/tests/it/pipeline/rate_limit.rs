@@ -97,6 +97,13 @@ async fn ticks_of_all(lab: &Lab) -> Vec<u64> {
     all
 }
 
+/// For how long something on this machine has waited for a core, in microseconds, if the kernel counts it.
+fn waited_us() -> i64 {
+    let Ok(pressure) = std::fs::read_to_string("/proc/pressure/cpu") else { return 0 };
+    let some = pressure.lines().find(|line| line.starts_with("some ")).unwrap();
+    some.rsplit_once("total=").unwrap().1.parse().unwrap()
+}
+
 /// A second of arrivals.
 #[derive(Debug)]
 struct Second {
@@ -116,7 +123,8 @@ impl Second {
     }
 }
 
-/// Sees for how long at a time this machine does not run what is to run: a noisy one stands still now and then.
+/// Sees for how long at a time this machine does not run what is to run: a noisy one stands still now and then, or has more to
+/// do than it can.
 struct Watch {
     ended: Arc<AtomicBool>,
     seen: Vec<JoinHandle<Vec<(i64, i64)>>>,
@@ -131,8 +139,25 @@ impl Watch {
     fn start() -> Self {
         let ended = Arc::new(AtomicBool::new(false));
         let watcher = |ended: Arc<AtomicBool>| move || Self::stalls(&ended);
-        let seen = (0..Self::WATCHERS).map(|_| std::thread::spawn(watcher(ended.clone()))).collect();
+        let mut seen: Vec<_> = (0..Self::WATCHERS).map(|_| std::thread::spawn(watcher(ended.clone()))).collect();
+        let own = ended.clone();
+        seen.push(std::thread::spawn(move || Self::crowds(&own)));
         Self { ended, seen }
+    }
+
+    /// When something had to wait for a core for most of the time: what is awake goes first, so that the others do not see it.
+    fn crowds(ended: &AtomicBool) -> Vec<(i64, i64)> {
+        let mut crowds = Vec::new();
+        let mut before = (verifier::now().unix_micros(), waited_us());
+        while !ended.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(100));
+            let now = (verifier::now().unix_micros(), waited_us());
+            if (now.1 - before.1) * 2 > now.0 - before.0 {
+                crowds.push((before.0, now.0));
+            }
+            before = now;
+        }
+        crowds
     }
 
     fn stalls(ended: &AtomicBool) -> Vec<(i64, i64)> {
