@@ -100,7 +100,10 @@ impl Outcome {
         }
     }
 
-    /// Whether the endpoint is to be disabled.
+    /// Why an endpoint is disabled that answered 410 or `webhook-delivery: disable`.
+    pub const DISABLED: &str = "disabled_by_receiver";
+
+    /// Whether the endpoint is to be disabled, as [`Outcome::DISABLED`].
     #[must_use]
     pub const fn disables_endpoint(&self) -> bool {
         match self {

@@ -18,9 +18,6 @@ use crate::event::Event;
 
 /// The one claim that there is: nobody else could make one.
 const CLAIM: u32 = 1;
-/// The reason of an endpoint whose receiver wants nothing more, as the new way writes it.
-const GONE: &str = "disabled_by_receiver";
-
 impl Outbox {
     /// Attempts until the delivery has come to an end. When the process is to stop, what waits is tried once more at
     /// once, and what fails then is lost.
@@ -86,7 +83,7 @@ impl Outbox {
 
     async fn disable(&self, endpoint: &Endpoint) {
         let id = std::slice::from_ref(&endpoint.endpoint_id);
-        if let Err(error) = disable_endpoints(&self.0.pool, id, GONE).await {
+        if let Err(error) = disable_endpoints(&self.0.pool, id, Outcome::DISABLED).await {
             tracing::error!(endpoint.id = endpoint.endpoint_id, error = %Chain(&error), "an endpoint that is gone could not be disabled");
         }
     }

@@ -20,6 +20,7 @@ pub struct Begun {
     counts: HashMap<String, u32>,
     /// When an endpoint has last accepted one within that time.
     quick: HashMap<String, Instant>,
+    /// When those were last looked through for old ones.
     quick_since: Instant,
 }
 

@@ -19,9 +19,6 @@ use store::ledger::{Exchange, Guard, LoggedAttempt, Seen, StepRow};
 use super::{answers_in_time, firsts, gates, next, order, storable};
 use crate::app::{App, Core};
 
-/// Why an endpoint was disabled that answered 410 or `webhook-delivery: disable`.
-const GONE: &str = "disabled_by_receiver";
-
 /// One answer for each item, in order.
 pub async fn post(State(app): State<App>, JsonBody(items): JsonBody<Vec<Recorded>>) -> Json<Vec<Answer>> {
     let storable = |item: Recorded| Recorded { detail: item.detail.map(storable), ..item };
@@ -124,7 +121,7 @@ async fn disable_endpoints(core: &Core, items: &[Recorded], known: Option<&next:
         .filter_map(|item| known.seen.get(&item.delivery_id.to_string()))
         .map(|seen| seen.endpoint_id.clone())
         .collect();
-    if !gone.is_empty() && store::payload::disable_endpoints(&core.rare, &gone, GONE).await? > 0 {
+    if !gone.is_empty() && store::payload::disable_endpoints(&core.rare, &gone, Outcome::DISABLED).await? > 0 {
         tracing::warn!(endpoints = ?gone, "endpoints were disabled, as their receiver asked");
     }
     Ok(())

@@ -97,6 +97,21 @@ async fn ticks_of_all(lab: &Lab) -> Vec<u64> {
     all
 }
 
+/// Looks that often, and is told how long that took in microseconds; answers from when until when something was disturbed.
+fn disturbances(ended: &AtomicBool, every: Duration, mut is_disturbed: impl FnMut(i64) -> bool) -> Vec<(i64, i64)> {
+    let mut seen = Vec::new();
+    let mut before = verifier::now().unix_micros();
+    while !ended.load(Ordering::Relaxed) {
+        std::thread::sleep(every);
+        let now = verifier::now().unix_micros();
+        if is_disturbed(now - before) {
+            seen.push((before, now));
+        }
+        before = now;
+    }
+    seen
+}
+
 /// For how long something on this machine has waited for a core, in microseconds, if the kernel counts it.
 fn waited_us() -> i64 {
     let Ok(pressure) = std::fs::read_to_string("/proc/pressure/cpu") else { return 0 };
@@ -138,40 +153,20 @@ impl Watch {
 
     fn start() -> Self {
         let ended = Arc::new(AtomicBool::new(false));
-        let watcher = |ended: Arc<AtomicBool>| move || Self::stalls(&ended);
-        let mut seen: Vec<_> = (0..Self::WATCHERS).map(|_| std::thread::spawn(watcher(ended.clone()))).collect();
-        let own = ended.clone();
-        seen.push(std::thread::spawn(move || Self::crowds(&own)));
+        let watch = |every, is_disturbed: Box<dyn FnMut(i64) -> bool + Send>| {
+            let ended = ended.clone();
+            std::thread::spawn(move || disturbances(&ended, every, is_disturbed))
+        };
+        let stalls = |_| watch(Duration::from_millis(1), Box::new(|took_us| took_us > Self::WORTH_TELLING_US));
+        let mut seen: Vec<_> = (0..Self::WATCHERS).map(stalls).collect();
+        // Or something had to wait for a core for most of the time: what is awake goes first, so that the others do not see it.
+        let mut before = waited_us();
+        let is_crowded = move |took_us| {
+            let now = waited_us();
+            (now - std::mem::replace(&mut before, now)) * 2 > took_us
+        };
+        seen.push(watch(Duration::from_millis(100), Box::new(is_crowded)));
         Self { ended, seen }
-    }
-
-    /// When something had to wait for a core for most of the time: what is awake goes first, so that the others do not see it.
-    fn crowds(ended: &AtomicBool) -> Vec<(i64, i64)> {
-        let mut crowds = Vec::new();
-        let mut before = (verifier::now().unix_micros(), waited_us());
-        while !ended.load(Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_millis(100));
-            let now = (verifier::now().unix_micros(), waited_us());
-            if (now.1 - before.1) * 2 > now.0 - before.0 {
-                crowds.push((before.0, now.0));
-            }
-            before = now;
-        }
-        crowds
-    }
-
-    fn stalls(ended: &AtomicBool) -> Vec<(i64, i64)> {
-        let mut stalls = Vec::new();
-        let mut before = verifier::now().unix_micros();
-        while !ended.load(Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_millis(1));
-            let now = verifier::now().unix_micros();
-            if now - before > Self::WORTH_TELLING_US {
-                stalls.push((before, now));
-            }
-            before = now;
-        }
-        stalls
     }
 
     /// The stalls, from when until when, in microseconds.
