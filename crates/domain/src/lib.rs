@@ -17,4 +17,5 @@ pub mod signature;
 pub mod test_event;
 pub mod text;
 pub mod time;
+pub mod trace;
 pub mod webhook;
