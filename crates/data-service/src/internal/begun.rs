@@ -8,6 +8,14 @@ use std::time::{Duration, Instant};
 /// So much less weighs an attempt that nobody has told of, at an endpoint that answers quickly.
 const LIGHTER: u32 = 10;
 
+/// An endpoint that answers quickly may have so many times its share in flight: what is in flight there waits for this machine
+/// more than for the endpoint, above all when a process that delivers has come back.
+const ROOMIER: u32 = 4;
+
+/// An endpoint that has accepted one in time answers quickly for so long. It outlasts the restart of the process that delivers.
+/// One that has gone silent meanwhile gets no more than one that goes silent now: its consumer tells what it has in flight.
+const QUICK_FOR: Duration = Duration::from_secs(10);
+
 /// Attempts by endpoint.
 #[derive(Debug)]
 pub struct Begun {
@@ -18,7 +26,7 @@ pub struct Begun {
     deliveries: VecDeque<(Instant, String)>,
     endpoints: HashMap<String, (Instant, String)>,
     counts: HashMap<String, u32>,
-    /// When an endpoint has last accepted one within that time.
+    /// When an endpoint has last accepted one in that time.
     quick: HashMap<String, Instant>,
     /// When those were last looked through for old ones.
     quick_since: Instant,
@@ -58,9 +66,9 @@ impl Begun {
     /// begin just now.
     pub fn in_flight(&self, endpoint_id: &str, told: u32, count: u32, now: Instant) -> u32 {
         let begun = self.counts.get(endpoint_id).copied().unwrap_or_default();
-        let is_quick = self.quick.get(endpoint_id).is_some_and(|at| self.is_lately(*at, now));
-        let lighter = if is_quick { LIGHTER } else { 1 };
-        told.max(begun / lighter) + count / lighter
+        let is_quick = self.quick.get(endpoint_id).is_some_and(|at| is_quick(*at, now));
+        let (lighter, roomier) = if is_quick { (LIGHTER, ROOMIER) } else { (1, 1) };
+        (told / roomier).max(begun / lighter) + count / lighter
     }
 
     /// Forgets those that began too long ago.
@@ -71,9 +79,8 @@ impl Begun {
                 self.take_out(&delivery_id);
             }
         }
-        if !self.is_lately(self.quick_since, now) {
-            let on_the_way = self.on_the_way;
-            self.quick.retain(|_, at| now.duration_since(*at) <= on_the_way);
+        if !is_quick(self.quick_since, now) {
+            self.quick.retain(|_, at| is_quick(*at, now));
             self.quick_since = now;
         }
     }
@@ -92,6 +99,10 @@ impl Begun {
         }
         Some(endpoint_id)
     }
+}
+
+fn is_quick(accepted_at: Instant, now: Instant) -> bool {
+    now.duration_since(accepted_at) <= QUICK_FOR
 }
 
 #[cfg(test)]
@@ -123,15 +134,18 @@ mod tests {
     }
 
     #[test]
-    fn where_one_was_accepted_in_time_the_others_weigh_little_until_that_is_old() {
+    fn where_one_was_accepted_in_time_the_others_weigh_little_for_a_while() {
         let (mut begun, now) = (Begun::new(ON_THE_WAY), Instant::now());
         let delivery = |n: u32| format!("dlv_{n}");
         (0..61).for_each(|n| begun.begin(&delivery(n), "ep_1", now));
         begun.end(&delivery(60), true, now);
         assert_eq!(begun.in_flight("ep_1", 0, 30, now), 9);
-        assert_eq!(begun.in_flight("ep_1", 25, 30, now), 28, "what is told weighs what it weighs");
-        let later = now + ON_THE_WAY + Duration::from_millis(1);
-        assert_eq!(begun.in_flight("ep_1", 0, 30, later), 90);
+        assert_eq!(begun.in_flight("ep_1", 100, 30, now), 28, "of what is told, it may have more");
+        let after_a_restart = now + ON_THE_WAY + Duration::from_millis(1);
+        begun.forget_old(after_a_restart);
+        assert_eq!(begun.in_flight("ep_1", 0, 30, after_a_restart), 3);
+        let later = now + QUICK_FOR + Duration::from_millis(1);
+        assert_eq!(begun.in_flight("ep_1", 0, 30, later), 30);
         begun.forget_old(later);
         begun.end(&delivery(1), true, later);
         assert_eq!(begun.in_flight("ep_1", 0, 30, later), 30, "it was not in time");
