@@ -15,6 +15,7 @@ let
   inherit (specific { inherit cfg lib unit; }) options flags secrets;
 
   pathOf = option: lib.getAttrFromPath (lib.splitString "." option) cfg;
+  state = "everhook-${name}";
   host = if lib.hasInfix ":" cfg.address then "[${cfg.address}]" else cfg.address;
 
   made = unit.program {
@@ -24,12 +25,15 @@ let
     command = lib.optional (service ? command) service.command;
     flags = {
       listen = "${host}:${toString cfg.port}";
+      otlp-endpoint = cfg.otlpEndpoint;
+      span-spool = if cfg.otlpEndpoint == null then null else "/var/lib/${state}/spans";
     }
     // flags
     // cfg.settings;
     secrets = lib.mapAttrs (_: pathOf) secrets;
     lasting = service.lasting or false;
     stopWithin = service.stopWithin or "30s";
+    stateDirectory = if cfg.otlpEndpoint == null then null else state;
   };
 in
 {
@@ -69,7 +73,7 @@ in
         system is built. Secrets don't belong here.
       '';
     };
-    inherit (unit.options) configurationCheck;
+    inherit (unit.options) configurationCheck otlpEndpoint;
   }
   // options;
 

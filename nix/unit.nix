@@ -112,6 +112,8 @@ rec {
       oneshot ? false,
       lasting ? false,
       stopWithin ? "30s",
+      # A folder under /var/lib of this name, which is the service's own.
+      stateDirectory ? null,
     }:
     let
       given = lib.filterAttrs (_: path: path != null) secrets;
@@ -152,7 +154,8 @@ rec {
                 TimeoutStopSec = stopWithin;
               }
               // lib.optionalAttrs lasting { FileDescriptorStoreMax = 1; }
-          );
+          )
+          // lib.optionalAttrs (stateDirectory != null) { StateDirectory = stateDirectory; };
       };
 
       # Fails where the program refuses its configuration, with the program's own words.
@@ -253,6 +256,16 @@ rec {
       type = lib.types.bool;
       default = false;
       description = "Let webhooks be sent without TLS.";
+    };
+
+    otlpEndpoint = lib.mkOption {
+      type = lib.types.nullOr lib.types.str;
+      default = null;
+      example = "http://127.0.0.1:4317";
+      description = ''
+        Who collects the spans, over OTLP/gRPC. Without it there are none. What is not sent yet outlives a crash in a folder
+        under /var/lib.
+      '';
     };
 
     topic = lib.mkOption {

@@ -22,6 +22,8 @@ let
   };
   tokens = "/var/lib/everhook-tokens";
   account = "/var/lib/account.jsonl";
+  otlpPort = 4317;
+  spans = "/var/lib/opentelemetry-collector/spans.jsonl";
   url = machine: service: "http://${machine}:${toString services.${service}.port}";
   portal = "--portal-url ${url "platform" "portal"} --operator-token-file ${tokens}/operator-token";
   captureUnit = if cdc == "relay" then "everhook-cdc-relay" else "podman-everhook-sequin";
@@ -36,19 +38,21 @@ in
           pipeline = {
             enable = true;
             inherit cdc;
+            otlpEndpoint = "http://127.0.0.1:${toString otlpPort}";
           };
           payments-api = door;
           portal = door // toMerchant;
           webhook-consumer = toMerchant;
         };
-        # What it must see comes with the services' own spans.
+        # The merchant's spans come here, too.
+        networking.firewall.allowedTCPPorts = [ otlpPort ];
         services.opentelemetry-collector = {
           enable = true;
           # The exporter to a file is in this one only.
           package = pkgs.opentelemetry-collector-contrib;
           settings = {
-            receivers.otlp.protocols.grpc.endpoint = "127.0.0.1:4317";
-            exporters.file.path = "/var/lib/opentelemetry-collector/spans.jsonl";
+            receivers.otlp.protocols.grpc.endpoint = "0.0.0.0:${toString otlpPort}";
+            exporters.file.path = spans;
             service.pipelines.traces = {
               receivers = [ "otlp" ];
               exporters = [ "file" ];
@@ -66,6 +70,7 @@ in
       imports = [ self.nixosModules.default ];
       services.everhook.merchant-simulator = door // {
         enable = true;
+        otlpEndpoint = "http://platform:${toString otlpPort}";
       };
       environment.systemPackages = [ packages.verifier ];
     };
@@ -73,6 +78,9 @@ in
 
   # The unit that brings changes to Kafka.
   inherit captureUnit;
+
+  # Where the collector writes spans, on the platform.
+  inherit spans;
 
   # Makes merchants with their endpoints, and payments; ends when every request is answered.
   load =

@@ -89,6 +89,7 @@ in
         sequin.
       '';
     };
+    inherit (unit.options) otlpEndpoint;
     restate.enable = lib.mkOption {
       type = lib.types.bool;
       default = true;
@@ -140,6 +141,12 @@ in
               after = lib.mkIf cfg.generateSecrets [ "everhook-secrets.service" ];
               requires = lib.mkIf cfg.generateSecrets [ "everhook-secrets.service" ];
             });
+      }
+
+      {
+        services.everhook = lib.genAttrs (lib.attrNames (import ../services.nix) ++ [ "restate" ]) (_: {
+          otlpEndpoint = lib.mkDefault cfg.otlpEndpoint;
+        });
       }
 
       (lib.mkIf cfg.generateSecrets {

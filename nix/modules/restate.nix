@@ -69,7 +69,7 @@ in
       };
       description = "Restate's configuration, as in restate.toml. Checked when the system is built.";
     };
-    inherit (unit.options) configurationCheck;
+    inherit (unit.options) configurationCheck otlpEndpoint;
   };
 
   config = lib.mkMerge [
@@ -94,6 +94,7 @@ in
         log-filter = lib.mkDefault "warn,restate=info";
         log-format = lib.mkDefault "compact";
         log-disable-ansi-codes = lib.mkDefault true;
+        tracing-endpoint = lib.mkIf (cfg.otlpEndpoint != null) cfg.otlpEndpoint;
         admin = {
           bind-ip = lib.mkDefault cfg.address;
           bind-port = cfg.adminPort;

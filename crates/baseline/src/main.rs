@@ -13,7 +13,7 @@ const SENDING_CONNECTIONS: u32 = 4;
 fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     telemetry::init(flags.service.log_format, &flags.service.log)?;
-    flags.service.run(flags.listen, &flags, async |lifecycle| {
+    flags.service.run(env!("CARGO_PKG_NAME"), flags.listen, &flags, async |lifecycle| {
         let url = flags.database.url_with_password()?;
         let connect = |connections| {
             store::connect(url.as_str(), connections, "baseline", Durability::Durable)

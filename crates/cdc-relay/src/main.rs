@@ -12,7 +12,7 @@ fn main() -> anyhow::Result<()> {
     let filter = format!("pgwire_replication=off,{}", flags.service.log);
     telemetry::init(flags.service.log_format, &filter)?;
     flags.check().context("the configuration can't be used")?;
-    flags.service.run(flags.listen, &flags, async |lifecycle| {
+    flags.service.run(env!("CARGO_PKG_NAME"), flags.listen, &flags, async |lifecycle| {
         let metrics = metrics::install()?;
         let report = Report::new();
         let (relay, watch) = flags.assemble(report.clone()).context("the configuration can't be used")?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::lifecycle::StillRunning;
 use crate::telemetry::LogFormat;
-use crate::{Lifecycle, health, lifecycle};
+use crate::{Lifecycle, health, lifecycle, spans};
 
 /// What every service takes.
 #[derive(Debug, Clone, clap::Args)]
@@ -30,23 +30,27 @@ pub struct ServiceFlags {
     /// On SIGTERM, wait at most so long for the work under way.
     #[arg(long, env = "EVERHOOK_SHUTDOWN_TIMEOUT", value_parser = duration, default_value = "20s")]
     pub shutdown_timeout: Duration,
+    /// Where spans go.
+    #[command(flatten)]
+    pub trace: spans::Flags,
 }
 
 impl ServiceFlags {
     /// The life of a process whose log is set up and whose flags are known to be good: it checks what it was asked to check, or
-    /// does what `serve` starts until it is asked to stop. `flags` are for the log.
+    /// does what `serve` starts until it is asked to stop. `flags` are for the log, and `name` is the service's in spans.
     ///
     /// # Errors
     /// If the process that listens there does not answer that it is well; what `serve` says; if it can't start, or does not
     /// end in its time.
     pub fn run<E>(
         &self,
+        name: &'static str,
         listen: Listen,
         flags: &impl Debug,
         serve: impl AsyncFnOnce(&Lifecycle) -> Result<(), E>,
     ) -> Result<(), E>
     where
-        E: From<health::Error> + From<std::io::Error> + From<StillRunning>,
+        E: From<health::Error> + From<std::io::Error> + From<StillRunning> + From<spans::Error>,
     {
         if self.check_health {
             health::ask(listen)?;
@@ -57,9 +61,13 @@ impl ServiceFlags {
         tracing::info!(?flags, "starting");
         lifecycle::run(self.threads, async {
             let lifecycle = Lifecycle::on_signals()?;
+            let sending = spans::start(&self.trace, name)?;
             serve(&lifecycle).await?;
-            lifecycle.finish(self.shutdown_timeout).await?;
-            Ok(())
+            let finished = lifecycle.finish(self.shutdown_timeout).await;
+            if let Some(sending) = sending {
+                sending.finish().await;
+            }
+            Ok(finished?)
         })
     }
 }

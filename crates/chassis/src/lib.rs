@@ -21,6 +21,7 @@ pub mod params;
 pub mod places;
 pub mod problem;
 pub mod server;
+pub mod spans;
 pub mod telemetry;
 pub mod token;
 

@@ -12,6 +12,7 @@ use chassis::token::require_token;
 use chassis::{Lifecycle, Problem, Token, fault};
 use domain::gate::Limits;
 use domain::protocol::{Answer, Ask, Open, Opened, Recorded};
+use domain::trace::SampleRatio;
 use store::kept::KeptConnections;
 use store::{Durability, PgPool, Statements};
 
@@ -81,6 +82,8 @@ pub struct Core {
     pub(crate) keyring: Keyring,
     pub(crate) patience: Patience,
     pub(crate) limits: Limits,
+    /// Which of the traces are kept that nobody has decided on.
+    pub(crate) sample_ratio: SampleRatio,
     pub(crate) handed_out: Mutex<HandedOut>,
     pub(crate) begun: Mutex<Begun>,
     pub(crate) portions: AllPortions,
@@ -105,10 +108,18 @@ impl Core {
             keyring,
             patience,
             limits,
+            sample_ratio: SampleRatio::ALL,
             handed_out: Mutex::default(),
             begun: Mutex::new(Begun::new(patience.begun)),
             portions: AllPortions::default(),
         }
+    }
+
+    /// The same; of the traces that nobody has decided on, so many are kept.
+    #[must_use]
+    pub fn sampling(mut self, ratio: SampleRatio) -> Self {
+        self.sample_ratio = ratio;
+        self
     }
 }
 
@@ -154,7 +165,8 @@ impl App {
             sweep_limit: i64::from(flags.sweep_limit),
         };
         let keyring = Keyring::from_file(&flags.key_file).map_err(Error::Keys)?;
-        Ok(Self::over(Core::new(pools, keyring, patience, flags.limits()), lifecycle))
+        let core = Core::new(pools, keyring, patience, flags.limits()).sampling(flags.trace_sample_ratio);
+        Ok(Self::over(core, lifecycle))
     }
 
     /// Starts the batches over these effects.

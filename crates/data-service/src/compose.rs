@@ -96,14 +96,20 @@ fn headers(keyring: &Keyring, endpoint: &Endpoint) -> Result<BTreeMap<String, St
     }
 }
 
-/// The signed request for an event to an endpoint, as of the moment at which the event was read.
-pub fn request(keyring: &Keyring, event: &Event, endpoint: &Endpoint, secrets: &[Secret]) -> Result<Request, Error> {
+/// The signed request for an event to an endpoint, as of the moment at which the event was read, with its trace.
+pub fn request(
+    keyring: &Keyring,
+    event: &Event,
+    endpoint: &Endpoint,
+    secrets: &[Secret],
+    traceparent: Option<String>,
+) -> Result<Request, Error> {
     let own = headers(keyring, endpoint)
         .map_err(|source| Error::Headers { endpoint_id: endpoint.endpoint_id.clone(), source })?;
     let body = body(event, endpoint.payload)?;
     let mut request = Request::signed(&endpoint.url, &event.event_id, event.observed_at.into(), secrets, body);
-    if let Some(traceparent) = &event.traceparent {
-        request.headers.push(("traceparent".to_owned(), traceparent.clone()));
+    if let Some(traceparent) = traceparent {
+        request.headers.push(("traceparent".to_owned(), traceparent));
     }
     // The portal has refused those that would get into the way of ours.
     request.headers.extend(own);

@@ -10,6 +10,7 @@ use chassis::flags::{Listen, ServiceFlags, duration};
 use chassis::telemetry::LogFormat;
 use domain::gate::Limits;
 use domain::protocol::BUSY_FROM;
+use domain::trace::SampleRatio;
 use store::retention::Ages;
 
 /// The truth at delivery time, and the ledger.
@@ -95,6 +96,9 @@ pub struct Serve {
     /// An endpoint that has failed for so long without a success is disabled; 0s is never.
     #[arg(long, env = "EVERHOOK_DISABLED_AFTER", value_parser = duration, default_value = "5d")]
     pub disabled_after: Duration,
+    /// Which share of the traces is kept of changes that no payments-api has made, from 0 to 1.
+    #[arg(long, env = "EVERHOOK_TRACE_SAMPLE_RATIO", default_value_t = SampleRatio::ALL)]
+    pub trace_sample_ratio: SampleRatio,
     /// Events are kept for so long, in whole days of UTC: as long as Kafka keeps them, or longer.
     #[arg(long, env = "EVERHOOK_KEEP_EVENTS", value_parser = duration, default_value = "30d")]
     pub keep_events: Duration,

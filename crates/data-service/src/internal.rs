@@ -21,6 +21,7 @@ pub mod record;
 pub mod sealed_answers;
 pub mod sealed_headers;
 pub mod secrets;
+mod spans;
 
 use chassis::batch::NoAnswer;
 use futures_util::future::join_all;

@@ -17,7 +17,9 @@ fn main() -> anyhow::Result<()> {
         Command::Serve(flags) => {
             telemetry::init(flags.service.log_format, &flags.service.log).context("reading --log")?;
             flags.validate()?;
-            flags.service.run(flags.listen, &flags, async |lifecycle| serve(&flags, lifecycle).await)
+            flags
+                .service
+                .run(env!("CARGO_PKG_NAME"), flags.listen, &flags, async |lifecycle| serve(&flags, lifecycle).await)
         }
     }
 }

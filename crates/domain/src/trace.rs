@@ -7,8 +7,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
 use crate::ids::{AttemptId, EventId};
 
 /// A hop of an event's way. Each is a span with its name.
@@ -168,10 +166,9 @@ impl fmt::Display for SampleRatio {
 }
 
 /// The trace that an event is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventTrace {
     /// Of the trace.
-    #[serde(with = "hex_id")]
     pub trace_id: u128,
     /// The event.
     pub event_id: EventId,
@@ -220,20 +217,6 @@ fn span_id(uuid: u128, hop: Hop) -> u64 {
     let turned = low.rotate_left(7 * (hop as u32 + 1));
     // An id that was made by hand may have nothing there.
     if turned == 0 { hop as u64 + 1 } else { turned }
-}
-
-mod hex_id {
-    use serde::de::Error as _;
-    use serde::{Deserialize as _, Deserializer, Serializer};
-
-    pub fn serialize<S: Serializer>(id: &u128, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{id:032x}"))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        super::hex(&text, 32).filter(|id| *id != 0).ok_or_else(|| D::Error::custom("not a trace id of 32 hex digits"))
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use crate::ids::EventId;
 use crate::signature::Secret;
 use crate::time::Timestamp;
+use crate::trace::{EventTrace, Traceparent};
 
 const USER_AGENT: &str = concat!("Everhook/", env!("CARGO_PKG_VERSION"));
 
@@ -72,6 +73,15 @@ pub struct Request {
 }
 
 impl Request {
+    /// The trace that its headers name, if that is kept.
+    #[must_use]
+    pub fn trace(&self) -> Option<EventTrace> {
+        let header = |wanted| self.headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+        let parent: Traceparent = header("traceparent")?.parse().ok()?;
+        let event_id = header("webhook-id")?.parse().ok()?;
+        parent.is_sampled.then_some(EventTrace { trace_id: parent.trace_id, event_id })
+    }
+
     /// A webhook with the headers of Standard Webhooks 1.0.0, signed at `now` by each of the secrets.
     #[must_use]
     pub fn signed(url: &str, event_id: &str, now: Timestamp, secrets: &[Secret], body: String) -> Self {

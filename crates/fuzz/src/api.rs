@@ -5,6 +5,7 @@ use domain::event::EventFilter;
 use domain::ids::{EventId, PaymentId};
 use domain::signature::{Key, Secret};
 use domain::time::Timestamp;
+use domain::trace::Traceparent;
 use portal::TokenKeys;
 
 /// The first byte chooses a reader. It takes the input or says what is wrong with it; what it takes it takes again in the form
@@ -70,8 +71,8 @@ fn words(text: &str) {
     if let Ok(key) = text.parse::<Key>() {
         assert_eq!(key.expose().parse(), Ok(key));
     }
-    if let Some((trace, sampled)) = payments_api::inputs::traceparent(text) {
-        assert!(trace.len() == 32 && sampled <= 1);
+    if let Ok(traceparent) = text.parse::<Traceparent>() {
+        assert_eq!(traceparent.to_string().parse(), Ok(traceparent));
     }
     let keys = TokenKeys::from_text("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
     let now = Timestamp::from_unix_micros(1_795_000_000_000_000);

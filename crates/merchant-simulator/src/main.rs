@@ -24,7 +24,7 @@ struct Flags {
 fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     telemetry::init(flags.service.log_format, &flags.service.log)?;
-    flags.service.run(flags.listen, &flags, async |lifecycle| {
+    flags.service.run(env!("CARGO_PKG_NAME"), flags.listen, &flags, async |lifecycle| {
         let listener = server::bind(flags.listen)?;
         let simulator = Arc::new(Simulator::new(lifecycle.clone()));
         server::serve(lifecycle, listener, router(simulator));

@@ -2,13 +2,15 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::body::{Body as HttpBody, Bytes};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chassis::Problem;
+use chassis::spans::{self, Kind, Span};
+use domain::trace::{Hop, Traceparent};
 use futures_util::stream;
 
 use crate::Simulator;
@@ -23,23 +25,54 @@ pub(crate) async fn receive(
     headers: HeaderMap,
     bytes: Bytes,
 ) -> Result<Response, Problem> {
+    let began = SystemTime::now();
+    let answer = answer(&simulator, &endpoint_id, &headers, &bytes).await;
+    if spans::are_kept() {
+        let status = answer.as_ref().map_or_else(|problem| problem.status, |response| response.status().as_u16());
+        received(&headers, began, status);
+    }
+    answer
+}
+
+/// The span of a receiver that takes part in traces.
+fn received(headers: &HeaderMap, began: SystemTime, status: u16) {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(post) = text("traceparent").and_then(|value| value.parse::<Traceparent>().ok()) else { return };
+    if post.is_sampled {
+        let span = Span::new(Hop::Receive.name(), post.trace_id, rand::random(), (began, SystemTime::now()))
+            .under(post.span_id)
+            .kind(Kind::Server)
+            .with_some("event.id", text("webhook-id").map(str::to_owned))
+            .with("http.request.method", "POST")
+            .with("http.route", "/webhooks/{endpoint_id}")
+            .with("http.response.status_code", status);
+        spans::end(span);
+    }
+}
+
+async fn answer(
+    simulator: &Simulator,
+    endpoint_id: &str,
+    headers: &HeaderMap,
+    bytes: &Bytes,
+) -> Result<Response, Problem> {
     let now = now();
     let released = simulator.released();
-    let signed = read_headers(&headers);
+    let signed = read_headers(headers);
     let (received, answer) = {
         let mut book = simulator.book();
-        let Some(account) = book.accounts.get_mut(&endpoint_id) else {
+        let Some(account) = book.accounts.get_mut(endpoint_id) else {
             book.unknown_account += 1;
             return Err(Problem::new(StatusCode::NOT_FOUND, "unknown_account", "this endpoint has no account here"));
         };
-        let received = account.receive(signed, &bytes, now).map_err(rejection)?;
+        let received = account.receive(signed, bytes, now).map_err(rejection)?;
         let answer = account.mood().answer(rand::random());
         if matches!(answer, Answer::Refuse { .. } | Answer::KeepWaiting) {
             account.refuse();
         }
         (received, answer)
     };
-    let accept = || simulator.with(&endpoint_id, |account| account.accept(received, Body::read(&bytes)));
+    let accept = || simulator.with(endpoint_id, |account| account.accept(received, Body::read(bytes)));
     match answer {
         Answer::Accept { after: Duration::ZERO } => {
             accept()?;

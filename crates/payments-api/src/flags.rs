@@ -7,6 +7,7 @@ use chassis::Token;
 use chassis::database::DatabaseFlags;
 use chassis::flags::{FileError, Listen, ServiceFlags};
 use clap::{ArgGroup, Parser};
+use domain::trace::SampleRatio;
 
 /// Accepts payments: makes them, reads them, changes their status.
 ///
@@ -31,6 +32,10 @@ pub struct Flags {
     /// the service does in a second, it is the longest that a request waits.
     #[arg(long, env = "EVERHOOK_MOST_UNDER_WAY", default_value = "512")]
     pub most_under_way: NonZeroUsize,
+    /// Which share of the traces that begin here is kept, from 0 to 1. A caller that sends `traceparent` decides itself; all
+    /// others keep what is kept here.
+    #[arg(long, env = "EVERHOOK_TRACE_SAMPLE_RATIO", default_value_t = SampleRatio::ALL)]
+    pub trace_sample_ratio: SampleRatio,
     /// Where the database is.
     #[command(flatten)]
     pub database: DatabaseFlags,

@@ -22,9 +22,3 @@ pub const BODIES: [(&str, Read); 3] = [
 fn read<T: DeserializeOwned + Serialize>(body: &[u8]) -> Result<String, Problem> {
     JsonObject::<T>::from_bytes(body).map(|JsonObject(understood)| json(&understood))
 }
-
-/// The trace that a header `traceparent` names, and whether it is sampled; none if it is not valid.
-#[must_use]
-pub fn traceparent(header: &str) -> Option<(&str, u8)> {
-    crate::trace::read(header)
-}

@@ -18,6 +18,7 @@ use axum::routing::{get, post};
 use chassis::Problem;
 use chassis::token::require_token;
 use domain::ids::MerchantId;
+use domain::trace::SampleRatio;
 use store::PgPool;
 use store::kept::KeptConnections;
 
@@ -35,13 +36,27 @@ pub struct Api {
     /// For all that is asked often.
     kept: KeptConnections,
     demo_merchant: Option<MerchantId>,
+    /// Which of the traces that begin here are kept.
+    sample_ratio: SampleRatio,
 }
 
 impl Api {
     /// With `demo_merchant`, a payment that names no merchant is the demo merchant's.
     #[must_use]
     pub fn new(pool: PgPool, demo_merchant: bool) -> Self {
-        Self { kept: KeptConnections::of(pool.clone()), pool, demo_merchant: demo_merchant.then_some(DEMO_MERCHANT) }
+        Self {
+            kept: KeptConnections::of(pool.clone()),
+            pool,
+            demo_merchant: demo_merchant.then_some(DEMO_MERCHANT),
+            sample_ratio: SampleRatio::ALL,
+        }
+    }
+
+    /// The same; of the traces that begin here, so many are kept.
+    #[must_use]
+    pub fn sampling(mut self, ratio: SampleRatio) -> Self {
+        self.sample_ratio = ratio;
+        self
     }
 }
 

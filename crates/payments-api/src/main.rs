@@ -11,7 +11,7 @@ use store::Durability;
 fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     telemetry::init(flags.service.log_format, &flags.service.log)?;
-    flags.service.run(flags.listen, &flags, async |lifecycle| {
+    flags.service.run(env!("CARGO_PKG_NAME"), flags.listen, &flags, async |lifecycle| {
         let door = flags.door()?;
         let url = flags.database.url_with_password()?;
         let pool =
@@ -22,7 +22,7 @@ fn main() -> anyhow::Result<()> {
             ensure_demo_merchant(lifecycle, &pool).await;
         }
         forget_old_keys(lifecycle, &pool);
-        let router = router(Api::new(pool, flags.demo_merchant), door);
+        let router = router(Api::new(pool, flags.demo_merchant).sampling(flags.trace_sample_ratio), door);
         let places = Places::new(flags.most_under_way);
         server::serve(lifecycle, listener, router.layer(from_fn_with_state(places, admit)));
         Ok(())

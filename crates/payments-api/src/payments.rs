@@ -3,18 +3,20 @@
 pub(crate) mod status;
 
 use std::fmt;
+use std::time::SystemTime;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::answer::Answer;
-use chassis::idempotency::IdempotencyKey;
+use chassis::idempotency::{IdempotencyKey, Keyed};
 use chassis::params::PathParam;
 use chassis::{JsonObject, fault};
 use domain::ids::{MerchantId, PaymentId};
 use domain::money::{Amount, Currency};
 use domain::payment::{Payment, Status};
 use domain::text::Text;
+use domain::trace::Hop;
 use serde::de::{Deserializer, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 use store::idempotency::KEY_TAKEN;
@@ -25,7 +27,7 @@ use crate::Api;
 use crate::error::Error;
 use crate::idempotency::{first_answer, keeping};
 use crate::merchants::now;
-use crate::trace::Trace;
+use crate::trace::{About, Trace};
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -48,11 +50,25 @@ pub(crate) async fn create(
     trace: Trace,
     JsonObject(new): JsonObject<NewPayment>,
 ) -> Result<Answer, Error> {
-    let keyed = key.of(&new);
+    let payment_id = PaymentId::from_uuid(Uuid::now_v7());
+    let answer = make(&api, key.of(&new), &trace, payment_id, new).await;
+    trace.end(About { hop: Hop::Create, route: "/payments", payment_id }, &answer);
+    answer
+}
+
+async fn make(
+    api: &Api,
+    keyed: Option<Keyed>,
+    trace: &Trace,
+    payment_id: PaymentId,
+    new: NewPayment,
+) -> Result<Answer, Error> {
     let now = now();
+    let merchant_id = new.merchant_id.or(api.demo_merchant).ok_or(Error::NoMerchant)?;
+    trace.concerns(merchant_id);
     let payment = Payment {
-        payment_id: PaymentId::from_uuid(Uuid::now_v7()),
-        merchant_id: new.merchant_id.or(api.demo_merchant).ok_or(Error::NoMerchant)?,
+        payment_id,
+        merchant_id,
         amount: new.amount.into(),
         currency: new.currency.to_string(),
         status: Status::Pending,
@@ -65,8 +81,10 @@ pub(crate) async fn create(
     let answer = Answer::new(StatusCode::CREATED, &payment);
     loop {
         let kept = keyed.as_ref().map(|keyed| keeping(keyed, &answer));
+        let began = SystemTime::now();
         let stored = insert_payment(&api.kept, &payment, trace.traceparent(), kept).await;
         let Err(error) = stored else {
+            trace.committed(began, "insert payments");
             fault::point("payment.before_answer");
             return Ok(answer);
         };

@@ -14,7 +14,7 @@ const DATA_SERVICE_ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     telemetry::init(flags.service.log_format, &flags.service.log)?;
-    flags.service.run(flags.listen, &flags, async |lifecycle| {
+    flags.service.run(env!("CARGO_PKG_NAME"), flags.listen, &flags, async |lifecycle| {
         let operator = Token::from_file(&flags.operator_token_file)?;
         let limits = client::Limits { whole: DATA_SERVICE_ANSWERS_WITHIN, ..client::Limits::default() };
         let client = client::build(limits).context("setting up the HTTP client")?;

@@ -4,6 +4,7 @@
 pub mod bench;
 mod by_name;
 pub mod chaos;
+pub mod collector;
 pub mod commands;
 pub mod components;
 pub mod crash;
@@ -26,6 +27,7 @@ pub mod routes;
 pub mod scratch;
 pub mod secrets;
 pub mod services;
+pub mod spans;
 mod stack;
 pub mod state;
 

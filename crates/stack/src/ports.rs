@@ -7,6 +7,8 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, bail};
 
+use crate::spans::COLLECTOR;
+
 /// Something that listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Door {
@@ -34,13 +36,15 @@ pub enum Door {
     WebhookConsumer,
     /// cdc-relay's health and metrics.
     CdcRelay,
+    /// The receiver of spans.
+    Collector,
     /// The old way, which only a crash test starts.
     Baseline,
 }
 
 impl Door {
     /// Every door that `stack up` opens, in the order in which they are checked.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Postgres,
         Self::Kafka,
         Self::KafkaController,
@@ -53,6 +57,7 @@ impl Door {
         Self::MerchantSimulator,
         Self::WebhookConsumer,
         Self::CdcRelay,
+        Self::Collector,
     ];
 
     /// As in `--port NAME=N`.
@@ -71,6 +76,7 @@ impl Door {
             Self::MerchantSimulator => "merchant-simulator",
             Self::WebhookConsumer => "webhook-consumer",
             Self::CdcRelay => "cdc-relay",
+            Self::Collector => COLLECTOR,
             Self::Baseline => "baseline",
         }
     }
@@ -89,6 +95,7 @@ impl Door {
             Self::MerchantSimulator => 4001,
             Self::WebhookConsumer => 9080,
             Self::CdcRelay => 3004,
+            Self::Collector => 4317,
             Self::Baseline => 3000,
         }
     }

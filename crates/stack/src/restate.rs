@@ -8,12 +8,20 @@ use rustix::process::Signal;
 use crate::folder;
 use crate::ports::{Door, Ports};
 use crate::process::Spec;
+use crate::spans::Tracing;
 
 /// Writes the configuration and says how to start Restate.
 ///
 /// # Errors
 /// If the folder can't be written.
-pub fn prepare(server: &Path, folder: &Path, log: PathBuf, ports: &Ports, identity_key: &Path) -> anyhow::Result<Spec> {
+pub fn prepare(
+    server: &Path,
+    folder: &Path,
+    log: PathBuf,
+    ports: &Ports,
+    identity_key: &Path,
+    tracing: &Tracing,
+) -> anyhow::Result<Spec> {
     let (data, temporary) = (folder.join("data"), folder.join("tmp"));
     // It never removes what it puts into its folder for temporary files.
     if temporary.exists() {
@@ -23,7 +31,7 @@ pub fn prepare(server: &Path, folder: &Path, log: PathBuf, ports: &Ports, identi
         std::fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
     }
     let file = folder.join("restate.toml");
-    std::fs::write(&file, configuration(&data, ports, identity_key)).context("can't write restate.toml")?;
+    std::fs::write(&file, configuration(&data, ports, identity_key, tracing)).context("can't write restate.toml")?;
     Ok(Spec {
         name: "restate".to_owned(),
         program: server.to_owned(),
@@ -46,7 +54,9 @@ pub fn health(ports: &Ports) -> Vec<String> {
     ]
 }
 
-fn configuration(data: &Path, ports: &Ports, identity_key: &Path) -> String {
+fn configuration(data: &Path, ports: &Ports, identity_key: &Path, tracing: &Tracing) -> String {
+    let tracing =
+        tracing.endpoint(ports).map(|endpoint| format!("tracing-endpoint = {endpoint:?}\n")).unwrap_or_default();
     let node = ports.of(Door::RestateNode);
     let admin = ports.of(Door::RestateAdmin);
     let ingress = ports.of(Door::RestateIngress);
@@ -69,7 +79,7 @@ shutdown-timeout = "10s"
 log-filter = "warn,restate=info"
 log-format = "compact"
 log-disable-ansi-codes = true
-
+{tracing}
 [admin]
 bind-ip = "127.0.0.1"
 bind-port = {admin}

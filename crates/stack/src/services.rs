@@ -14,9 +14,10 @@ use crate::process::Spec;
 use crate::ready::Ready;
 use crate::routes::{Link, Routes};
 use crate::secrets::Secrets;
+use crate::spans::{COLLECTOR, SPANS, Tracing};
 
 /// The services of one stack.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Services<'a> {
     /// The folder with the binaries.
     pub binaries: &'a Path,
@@ -32,6 +33,8 @@ pub struct Services<'a> {
     pub secrets: &'a Secrets,
     /// Environment variables, over the defaults.
     pub settings: &'a [(String, String)],
+    /// Where their spans go.
+    pub tracing: Tracing,
 }
 
 /// Opens data-service to webhook-consumer.
@@ -48,7 +51,7 @@ const TOPIC: &str = "webhook-events";
 pub const BASELINE: &str = "baseline";
 
 /// Every binary, so that a missing one is noticed before anything starts.
-const BINARIES: [&str; 6] =
+const SERVICES: [&str; 6] =
     ["payments-api", "data-service", "portal", "merchant-simulator", "webhook-consumer", "cdc-relay"];
 
 /// Checks that the folder holds every service.
@@ -56,7 +59,7 @@ const BINARIES: [&str; 6] =
 /// # Errors
 /// Names the first that is missing.
 pub fn check(binaries: &Path) -> anyhow::Result<()> {
-    BINARIES.into_iter().try_for_each(|name| check_one(binaries, name))
+    SERVICES.into_iter().try_for_each(|name| check_one(binaries, name))
 }
 
 /// Checks that the folder holds one program.
@@ -87,7 +90,7 @@ impl Services<'_> {
     /// The services that a stack starts, in no order: each waits for what it needs.
     #[must_use]
     pub fn names(&self) -> Vec<&'static str> {
-        BINARIES.to_vec()
+        SERVICES.to_vec()
     }
 
     /// The migrations of a database, run by the superuser.
@@ -122,9 +125,16 @@ impl Services<'_> {
             }
             "cdc-relay" => (name, port(Door::CdcRelay)?, self.cdc_relay()?),
             BASELINE => (name, port(Door::Baseline)?, self.baseline()?),
+            COLLECTOR => ("stack", port(Door::Collector)?, self.collector()),
             _ => bail!("there is no service {name}"),
         };
         let listen = format!("127.0.0.1:{port}");
+        let arguments = match self.tracing.endpoint(self.ports) {
+            Some(endpoint) if name != COLLECTOR => {
+                arguments.flag("--otlp-endpoint", endpoint).flag("--span-spool", self.folder.of("spans"))
+            }
+            _ => arguments,
+        };
         let arguments = arguments.flag("--listen", &listen);
         let ready = match name {
             "webhook-consumer" => {
@@ -132,6 +142,7 @@ impl Services<'_> {
             }
             // It registers itself only when it is elected.
             further if further.starts_with("webhook-consumer-") => Ready::Http2(port),
+            COLLECTOR => Ready::Http2(port),
             "cdc-relay" => Ready::Streaming(format!("http://{listen}/status")),
             _ => Ready::Http(vec![format!("http://{listen}/health")]),
         };
@@ -189,6 +200,10 @@ impl Services<'_> {
         let port = self.ports.of(Door::Postgres);
         let database = self.database_named(BASELINE_DATABASE, Arguments::default(), &roles::BASELINE, port)?;
         Ok(database.word("--demo-merchant").reaching_loopback())
+    }
+
+    fn collector(&self) -> Arguments {
+        Arguments::default().word("collect").flag("--file", self.folder.logs().join(SPANS))
     }
 
     fn database(&self, arguments: Arguments, login: &Login, port: u16) -> anyhow::Result<Arguments> {

@@ -32,6 +32,7 @@ use crate::restate;
 use crate::routes::Routes;
 use crate::secrets::Secrets;
 use crate::services::{self, Services, lasting_door};
+use crate::spans::{COLLECTOR, Tracing};
 use crate::state::{Entry, State};
 
 /// Longer than any of them takes on a busy machine; a dead one is noticed at once.
@@ -65,6 +66,7 @@ pub struct Stack {
     progress: Progress,
     /// Environment of our services, over their defaults.
     settings: Vec<(String, String)>,
+    tracing: std::sync::Mutex<Tracing>,
     /// What services listen at, held for as long as the stack lives, as systemd holds them.
     sockets: std::sync::Mutex<HashMap<Door, Arc<TcpListener>>>,
     // In the order of their start.
@@ -87,14 +89,57 @@ impl Stack {
     pub fn new(folder: Folder, ports: Ports, kit: Kit, progress: Progress) -> anyhow::Result<Self> {
         let secrets = Secrets::open(folder.of("secrets"))?;
         let (further, routes, sockets) = (Further::default(), Routes::default(), std::sync::Mutex::default());
-        let (settings, running, started) = (Vec::new(), Mutex::default(), Notify::new());
-        Ok(Self { folder, ports, further, routes, kit, secrets, progress, settings, sockets, running, started })
+        let (settings, tracing) = (Vec::new(), std::sync::Mutex::default());
+        let (running, started) = (Mutex::default(), Notify::new());
+        Ok(Self {
+            folder,
+            ports,
+            further,
+            routes,
+            kit,
+            secrets,
+            progress,
+            settings,
+            tracing,
+            sockets,
+            running,
+            started,
+        })
     }
 
     /// Has the processes meet each other by these ways. Whoever stands in front of a door must be there before they start.
     #[must_use]
     pub fn with_routes(self, routes: Routes) -> Self {
         Self { routes, ..self }
+    }
+
+    /// Has the processes make spans, which go there.
+    #[must_use]
+    pub fn with_tracing(self, tracing: Tracing) -> Self {
+        Self { tracing: tracing.into(), ..self }
+    }
+
+    /// Starts anew all that makes spans, and has the spans go there.
+    ///
+    /// # Errors
+    /// As [`Stack::stop`] and [`Stack::start`].
+    pub async fn retrace(&self, tracing: Tracing) -> anyhow::Result<()> {
+        let services = self.services().context("there is nothing in this stack that makes spans of its own")?.names();
+        let stopped = join_all(services.iter().map(|name| self.stop(name))).await;
+        stopped.into_iter().try_for_each(|result| result.map(|_| ()))?;
+        self.stop("restate").await?;
+        let is_here = tracing == Tracing::Here;
+        *self.tracing.lock().unwrap_or_else(PoisonError::into_inner) = tracing;
+        if is_here && self.pid(COLLECTOR).await.is_none() {
+            self.start(COLLECTOR).await?;
+        }
+        self.start("restate").await?;
+        try_join_all(services.into_iter().map(|name| self.start(name))).await?;
+        Ok(())
+    }
+
+    fn tracing(&self) -> Tracing {
+        self.tracing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Gives our services an environment variable, `EVERHOOK_OVERDUE_AFTER` say, when they are started next.
@@ -115,6 +160,9 @@ impl Stack {
         };
         if let Kit::Postgres(_) = self.kit {
             return database.await;
+        }
+        if let (Kit::Everything(..), Tracing::Here) = (&self.kit, self.tracing()) {
+            self.start(COLLECTOR).await?;
         }
         tokio::try_join!(database, self.start("kafka"), self.start("restate"))?;
         if let Some(services) = self.services() {
@@ -217,9 +265,11 @@ impl Stack {
     /// If a process can't be signalled; the others are stopped all the same.
     pub async fn stop_all(&self) -> anyhow::Result<()> {
         let names: Vec<String> = self.running.lock().await.iter().map(|p| p.name().to_owned()).collect();
-        let services = names.iter().filter(|name| !COMPONENTS.contains(&name.as_str()));
+        // Whoever stops has a last word to say.
+        let last: Vec<&str> = COMPONENTS.iter().rev().copied().chain([COLLECTOR]).collect();
+        let services = names.iter().filter(|name| !last.contains(&name.as_str()));
         let mut stopped = join_all(services.map(|name| self.stop(name))).await;
-        for component in COMPONENTS.iter().rev().filter(|component| names.iter().any(|name| name == *component)) {
+        for component in last.into_iter().filter(|component| names.iter().any(|name| name == component)) {
             stopped.push(self.stop(component).await);
         }
         stopped.into_iter().try_for_each(|result| result.map(|_| ()))
@@ -326,6 +376,7 @@ impl Stack {
                 routes: &self.routes,
                 secrets: &self.secrets,
                 settings: &self.settings,
+                tracing: self.tracing(),
             }),
             Kit::Postgres(_) | Kit::Components(_) => None,
         }
@@ -353,7 +404,8 @@ impl Stack {
             }),
             ("restate", Some(components)) => {
                 let (key, _) = self.secrets.identity_key()?;
-                let spec = restate::prepare(&components.restate_server, &folder, log, &self.ports, &key)?;
+                let spec =
+                    restate::prepare(&components.restate_server, &folder, log, &self.ports, &key, &self.tracing())?;
                 Ok(Part { spec, ready: Ready::Http(restate::health(&self.ports)) })
             }
             _ => {

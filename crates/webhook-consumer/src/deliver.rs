@@ -1,7 +1,7 @@
 //! What happens inside a handler's one journaled step: open or next, all POSTs side by side, each result recorded as
 //! it comes in. What is left is returned, to be come back to.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -20,6 +20,7 @@ use crate::in_flight::InFlight;
 use crate::ledger_client::{self, LedgerClient};
 use crate::position::Position;
 use crate::post::Door;
+use crate::spans;
 use crate::turns::Turns;
 
 /// How long a step tries to get through to data-service before it lets Restate wait.
@@ -72,7 +73,8 @@ impl Deliverer {
 
     /// A record came in: delivers the event that it names, or parks the record.
     pub async fn event(self, invocation_id: String, position: Position, value: Vec<u8>) -> Result<Left, NotNow> {
-        let handled_at = Timestamp::from(time::OffsetDateTime::now_utc());
+        let asked_at = SystemTime::now();
+        let handled_at = Timestamp::from(time::OffsetDateTime::from(asked_at));
         let message = match message::read(&value) {
             Ok(message) => message,
             Err(error) => return self.park(ParkedReason::Unreadable, Some(error.to_string()), &position, &value).await,
@@ -87,7 +89,7 @@ impl Deliverer {
             busy: self.in_flight.busy(),
         };
         match self.open(open).await? {
-            Opened::Deliveries { attempts, later } => Ok(self.make(attempts, dues(later)).await),
+            Opened::Deliveries { attempts, later } => Ok(self.make(attempts, dues(later), asked_at).await),
             Opened::UnknownEvent => self.park(ParkedReason::UnknownEvent, None, &position, &value).await,
             Opened::BeforeHorizon => self.park(ParkedReason::BeforeHorizon, None, &position, &value).await,
             Opened::Failed => Err(NotNow::DataService { what: "open an event" }),
@@ -97,12 +99,13 @@ impl Deliverer {
     /// A delivery is due: makes its next attempt, if the ledger says so.
     pub async fn attempt(self, invocation_id: String, delivery: Later) -> Result<Left, NotNow> {
         let Later { delivery_id, claim, .. } = delivery;
+        let asked_at = SystemTime::now();
         let ask = Ask { delivery_id, claim, invocation_id, busy: self.in_flight.busy() };
         let answer = until_answered("begin an attempt", || async {
             Some(self.ledger.next(ask.clone()).await).filter(|answer| !matches!(answer, Answer::Failed))
         });
         match answer.await? {
-            Answer::Attempt(attempt) => Ok(self.make(vec![*attempt], Vec::new()).await),
+            Answer::Attempt(attempt) => Ok(self.make(vec![*attempt], Vec::new(), asked_at).await),
             Answer::Later(later) => Ok(Left { later: dues([later]), unrecorded: Vec::new() }),
             Answer::Stop { why, successors } => {
                 tracing::debug!(delivery.id = %delivery.delivery_id, claim = delivery.claim, ?why, "nothing to do for this claim");
@@ -140,7 +143,7 @@ impl Deliverer {
         }
     }
 
-    async fn make(&self, attempts: Vec<Attempt>, later: Vec<Due>) -> Left {
+    async fn make(&self, attempts: Vec<Attempt>, later: Vec<Due>, asked_at: SystemTime) -> Left {
         let mut left = Left { later, unrecorded: Vec::new() };
         let mut under_way = attempts.len();
         let posts = attempts.into_iter().map(|attempt| {
@@ -149,7 +152,9 @@ impl Deliverer {
                 own.wait_for_slot(&attempt).await;
                 let under_way = attempt.endpoint_id.map(|endpoint_id| own.in_flight.begin(endpoint_id));
                 fault::point("open.before_post");
+                let began = SystemTime::now();
                 let result = own.door.post(&attempt).await;
+                spans::posted(&attempt, asked_at, began, &result);
                 fault::point("post.before_record");
                 drop(under_way);
                 let in_flight = attempt.endpoint_id.map_or(0, |endpoint_id| own.in_flight.count(endpoint_id));

@@ -13,6 +13,7 @@ mod progress;
 mod reconciler;
 mod registration;
 mod server;
+mod spans;
 mod topic;
 mod turns;
 
@@ -29,7 +30,9 @@ fn main() -> anyhow::Result<()> {
         Command::Serve(flags) => {
             telemetry::init(flags.service.log_format, &flags.service.log).context("reading --log")?;
             flags.validate()?;
-            flags.service.run(flags.listen, &flags, async |lifecycle| serve(&flags, lifecycle).await)
+            flags
+                .service
+                .run(env!("CARGO_PKG_NAME"), flags.listen, &flags, async |lifecycle| serve(&flags, lifecycle).await)
         }
     }
 }

@@ -6,12 +6,15 @@
 //! say it only when nothing is under way, and refuse new invocations one by one until then.
 
 use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use chassis::Lifecycle;
 use chassis::connections::{self, Farewell};
+use domain::trace::Traceparent;
 use http_body_util::{BodyExt as _, Either, Empty};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::service::{Service as _, service_fn};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -21,10 +24,36 @@ use restate_sdk::hyper::HyperEndpoint;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
+use crate::spans;
+
 /// Invocations on one connection side by side.
 const MOST_STREAMS: u32 = 4096;
 /// A peer that answers no ping for so long is gone.
 const PING_EVERY: Duration = Duration::from_secs(20);
+
+/// A body that is made within an attempt of Restate's.
+struct WithinRestate<B> {
+    body: B,
+    restate: Option<Traceparent>,
+}
+
+impl<B: Body + Unpin> Body for WithinRestate<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let restate = self.restate;
+        spans::within(restate, || Pin::new(&mut self.body).poll_frame(cx))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
 
 /// Serves until the lifecycle stops, then takes no more invocations and lets those under way finish.
 pub fn serve(lifecycle: &Lifecycle, listener: TcpListener, endpoint: Endpoint) {
@@ -36,6 +65,7 @@ pub fn serve(lifecycle: &Lifecycle, listener: TcpListener, endpoint: Endpoint) {
     connections::accept(lifecycle, "restate's door", listener, farewell, move |stream| {
         let (own, endpoint, under_way) = (own.clone(), endpoint.clone(), under_way.clone());
         let service = service_fn(move |request: Request<Incoming>| {
+            let restate = spans::of_restate(request.headers());
             let answer = (!own.is_stopping()).then(|| (endpoint.call(request), under_way.token()));
             async move {
                 let Some((answer, token)) = answer else {
@@ -49,7 +79,7 @@ pub fn serve(lifecycle: &Lifecycle, listener: TcpListener, endpoint: Endpoint) {
                     let _under_way = &token;
                     frame
                 };
-                Ok(answer.await?.map(|body| Either::Left(body.map_frame(hold))))
+                Ok(answer.await?.map(|body| Either::Left(WithinRestate { body: body.map_frame(hold), restate })))
             }
         });
         builder.serve_connection(stream, service).into_owned()

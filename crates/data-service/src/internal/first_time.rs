@@ -12,7 +12,7 @@ use store::ledger::{Endpoint, Event, NewDelivery, Route};
 use uuid::Uuid;
 
 use super::gates::{self, Admitted, Wanted};
-use super::{millis, next};
+use super::{millis, next, spans};
 use crate::app::Core;
 use crate::compose;
 
@@ -111,17 +111,21 @@ pub fn draw(
         let slot = gates::told(endpoint, admission);
         let mut waits_ms = None;
         match step.next {
-            Next::Attempt { number } => attempts.push(Attempt {
-                delivery_id,
-                claim: step.delivery.claim,
-                attempt: number,
-                attempt_id: AttemptId::from_uuid(Uuid::now_v7()),
-                endpoint_id: endpoint.endpoint_id.parse().ok(),
-                slot,
-                timeout_ms: u64::from(endpoint.timeout_ms.unsigned_abs()),
-                in_line: is_in_line(endpoint, event),
-                request: compose::request(&core.keyring, event, endpoint, &secrets)?,
-            }),
+            Next::Attempt { number } => {
+                let attempt_id = AttemptId::from_uuid(Uuid::now_v7());
+                let traceparent = spans::traceparent(core, event, attempt_id);
+                attempts.push(Attempt {
+                    delivery_id,
+                    claim: step.delivery.claim,
+                    attempt: number,
+                    attempt_id,
+                    endpoint_id: endpoint.endpoint_id.parse().ok(),
+                    slot,
+                    timeout_ms: u64::from(endpoint.timeout_ms.unsigned_abs()),
+                    in_line: is_in_line(endpoint, event),
+                    request: compose::request(&core.keyring, event, endpoint, &secrets, traceparent)?,
+                });
+            }
             Next::Wait(wait) => {
                 let wait_ms = millis(wait);
                 waits_ms = Some(wait_ms);

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::Json;
 use axum::extract::State;
@@ -21,7 +21,7 @@ use store::ledger::{Endpoint, Event, Exchange, Guard, LoggedAttempt, Seen, StepR
 use uuid::Uuid;
 
 use super::gates::{self, Admitted, Timed, Wanted};
-use super::{answers_in_time, firsts, millis, order, storable};
+use super::{answers_in_time, firsts, millis, order, spans, storable};
 use crate::app::{App, Core};
 use crate::compose;
 
@@ -60,6 +60,7 @@ pub async fn read(connections: &KeptConnections, delivery_ids: &[String]) -> Res
 /// Takes the next step of each delivery. One that changes between the read and the write is answered `failed`, and
 /// nothing is begun for it.
 pub async fn steps(core: &Core, items: &[Ask]) -> Result<Vec<Answer>, store::Error> {
+    let since = SystemTime::now();
     let ids: Vec<String> = items.iter().map(|item| item.delivery_id.to_string()).collect();
     let known = read(&core.fast, &ids).await?;
     let event_ids: Vec<String> = known.seen.values().map(|d| d.event_id.clone()).collect();
@@ -126,6 +127,11 @@ pub async fn steps(core: &Core, items: &[Ask]) -> Result<Vec<Answer>, store::Err
     for ((index, _), answer) in in_line.into_iter().zip(asked) {
         answers[index] = answer;
     }
+    for answer in &answers {
+        if let Answer::Attempt(attempt) = answer {
+            spans::read(attempt, since);
+        }
+    }
     Ok(answers)
 }
 
@@ -188,16 +194,18 @@ impl Asked<'_> {
         let slot = gates::told(endpoint, admission);
         let (answer, begins) = match step.next {
             Next::Attempt { number } => {
+                let attempt_id = AttemptId::from_uuid(Uuid::now_v7());
+                let traceparent = spans::traceparent(core, event, attempt_id);
                 let attempt = Attempt {
                     delivery_id: item.delivery_id,
                     claim: item.claim,
                     attempt: number,
-                    attempt_id: AttemptId::from_uuid(Uuid::now_v7()),
+                    attempt_id,
                     endpoint_id: endpoint.endpoint_id.parse().ok(),
                     slot,
                     timeout_ms: u64::from(endpoint.timeout_ms.unsigned_abs()),
                     in_line,
-                    request: compose::request(&core.keyring, event, endpoint, secrets)?,
+                    request: compose::request(&core.keyring, event, endpoint, secrets, traceparent)?,
                 };
                 let lease_ms = gates::lease_ms(lease_ms(core, endpoint), slot);
                 (Answer::Attempt(Box::new(attempt)), Some((item.invocation_id.clone(), lease_ms)))

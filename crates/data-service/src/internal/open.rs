@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::Json;
 use axum::extract::State;
@@ -16,7 +17,7 @@ use store::ledger::{Endpoint, Event, Route, Routed};
 use super::first_time::{Before, Draft, Drawn, drafts, draw, is_in_line, wants};
 use super::gates::{self, Timed, Wanted};
 use super::order::OpenedInLine;
-use super::{answers_in_time, firsts, next, order, storable};
+use super::{answers_in_time, firsts, next, order, spans, storable};
 use crate::app::{App, Core};
 
 /// One answer for each item, in order.
@@ -44,6 +45,7 @@ enum Stage {
 }
 
 async fn open(core: &Core, items: &[Open]) -> Result<Vec<Opened>, store::Error> {
+    let since = SystemTime::now();
     let ids: Vec<String> = items.iter().map(|item| item.event_id.to_string()).collect();
     let events: HashMap<String, Event> =
         store::ledger::events(&core.fast, &ids).await?.into_iter().map(|e| (e.event_id.clone(), e)).collect();
@@ -107,7 +109,14 @@ async fn open(core: &Core, items: &[Open]) -> Result<Vec<Opened>, store::Error> 
             }
         }
     }
+    let fan_out: HashMap<String, usize> =
+        routes.iter().map(|route| (route.event_id.clone(), route.deliveries.len())).collect();
     let mut won = win(core, routes).await?;
+    for (item, id) in items.iter().zip(&ids).filter(|(_, id)| won.contains(*id)) {
+        if let (Some(event), Some(deliveries)) = (events.get(id), fan_out.get(id)) {
+            spans::routed(core, item, event, *deliveries);
+        }
+    }
     for stage in &mut stages {
         if let Stage::Routes(Opened::Deliveries { attempts, .. }) = stage {
             attempts.iter_mut().for_each(|attempt| admitted.settle(attempt));
@@ -129,6 +138,11 @@ async fn open(core: &Core, items: &[Open]) -> Result<Vec<Opened>, store::Error> 
         let event = events.get(id)?;
         endpoints.get(&event.merchant_id)?.iter().any(|endpoint| endpoint.order.is_in_line()).then_some(event)
     };
+    for (_, stage) in ids.iter().zip(&stages).filter(|(id, _)| won.contains(*id)) {
+        if let Stage::Routes(Opened::Deliveries { attempts, .. }) = stage {
+            attempts.iter().for_each(|attempt| spans::read(attempt, since));
+        }
+    }
     answer(core, items, ids.into_iter().zip(stages), &won, in_order).await
 }
 

@@ -18,7 +18,7 @@ use store::transaction::{begin, commit};
 use super::first_time::{Before, Draft, Drawn, drafts, draw, wants};
 use super::gates::{self, Wanted};
 use super::next::{Asked, Finished};
-use super::{jobs, next, record};
+use super::{jobs, next, record, spans};
 use crate::app::Core;
 use crate::compose;
 
@@ -82,6 +82,7 @@ pub async fn open(core: &Core, item: &Open, event: &Event, endpoints: &[Endpoint
     let mut events = unrouted_before(&mut transaction, event).await?;
     events.push(event.clone());
     let mut opened = OpenedInLine { won: false, attempts: Vec::new(), later: Vec::new() };
+    let mut routed = Vec::new();
     for event in events {
         let asked_for = item.event_id.to_string() == event.event_id;
         let item = match asked_for {
@@ -115,6 +116,7 @@ pub async fn open(core: &Core, item: &Open, event: &Event, endpoints: &[Endpoint
         attempts.iter_mut().for_each(|attempt| admitted.settle(attempt));
         opened.attempts.extend(attempts);
         opened.later.extend(later);
+        routed.push((item, event.clone(), route.deliveries.len()));
         for made in route.deliveries.into_iter().filter(|made| made.state.holds_successors()) {
             let line = Line { endpoint_id: made.endpoint_id, object_id: event.object_id.clone() };
             if let Some(row) = standing.get_mut(&line) {
@@ -127,6 +129,9 @@ pub async fn open(core: &Core, item: &Open, event: &Event, endpoints: &[Endpoint
     keep(&mut transaction, standing).await?;
     commit(transaction).await?;
     connection.keep();
+    for (item, event, deliveries) in &routed {
+        spans::routed(core, item, event, *deliveries);
+    }
     Ok(opened)
 }
 

@@ -1,13 +1,12 @@
 //! What the merchant gets: the object as it is now, signed, in the body that the contract fixes.
 
 use domain::protocol::Attempt;
+use domain::trace::{Hop, Traceparent, of_attempt};
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use time::OffsetDateTime;
 
 use crate::lab::{Lab, Payment, Wants, secret, signed_by};
-
-const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 /// Checks the signature and what the headers say, then shows the request without what is different each time.
 fn shown(attempt: &Attempt, payment: &Payment) -> Value {
@@ -67,11 +66,35 @@ async fn a_request_is_signed_and_has_the_contract_s_body(pool: PgPoolOptions, co
 }
 
 #[sqlx::test(migrations = "../../migrations")]
-async fn the_trace_of_the_change_travels_along(pool: PgPoolOptions, connect: PgConnectOptions) {
-    let (lab, payment) = start(pool, connect).await;
-    sqlx::query("update domain_events set traceparent = $1").bind(TRACE).execute(&lab.database).await.unwrap();
-    let attempt = lab.service.open_one(payment.event_id, "inv_1").await;
-    assert!(attempt.request.headers.contains(&("traceparent".to_owned(), TRACE.to_owned())), "{attempt:?}");
+async fn each_attempt_tells_its_receiver_of_a_span_of_its_own_in_the_trace_of_the_change(
+    pool: PgPoolOptions,
+    connect: PgConnectOptions,
+) {
+    let lab = Lab::start(pool, connect).await;
+    let merchant = lab.merchant().await;
+    lab.endpoint(&merchant, Wants::default()).await;
+    let attempt_of_one_with = async |given: Option<&str>| {
+        let payment = lab.payment(&merchant).await;
+        let update = sqlx::query("update domain_events set traceparent = $1 where event_id = $2");
+        update.bind(given).bind(payment.event_id.to_string()).execute(&lab.database).await.unwrap();
+        lab.service.open_one(payment.event_id, "inv_1").await
+    };
+    let told = |attempt: &Attempt| -> Traceparent {
+        let mut headers = attempt.request.headers.iter();
+        headers.find(|(name, _)| name == "traceparent").unwrap().1.parse().unwrap()
+    };
+    let kept = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for given in [Some(kept), None] {
+        let attempt = attempt_of_one_with(given).await;
+        let trace = attempt.request.trace().expect("whoever makes the POST finds it");
+        let its_own = trace.event_id.uuid().as_u128();
+        assert_eq!(trace.trace_id, given.map_or(its_own, |given| given.parse::<Traceparent>().unwrap().trace_id));
+        let span_id = of_attempt(attempt.attempt_id, Hop::Post);
+        assert_eq!(told(&attempt), Traceparent { trace_id: trace.trace_id, span_id, is_sampled: true });
+    }
+    let dropped = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+    let attempt = attempt_of_one_with(Some(dropped)).await;
+    assert_eq!((told(&attempt).to_string(), attempt.request.trace()), (dropped.to_owned(), None));
 }
 
 #[sqlx::test(migrations = "../../migrations")]

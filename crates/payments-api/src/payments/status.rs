@@ -1,5 +1,7 @@
 //! `POST /payments/{payment_id}/status`.
 
+use std::time::SystemTime;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::answer::Answer;
@@ -8,6 +10,7 @@ use chassis::params::PathParam;
 use chassis::{JsonObject, Problem, fault};
 use domain::ids::PaymentId;
 use domain::payment::Status;
+use domain::trace::Hop;
 use serde::{Deserialize, Serialize};
 use store::PgConnection;
 use store::idempotency::{KEY_TAKEN, keep_answer};
@@ -17,7 +20,7 @@ use store::transaction::{begin, commit};
 use crate::Api;
 use crate::error::Error;
 use crate::idempotency::{first_answer, keeping};
-use crate::trace::Trace;
+use crate::trace::{About, Trace};
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -33,8 +36,21 @@ pub(crate) async fn change(
     JsonObject(new): JsonObject<NewStatus>,
 ) -> Result<Answer, Error> {
     let keyed = key.of(&new);
+    let answer = change_or_answer_again(&api, payment_id, new.status, keyed.as_ref(), &trace).await;
+    let route = "/payments/{payment_id}/status";
+    trace.end(About { hop: Hop::Change, route, payment_id }, &answer);
+    answer
+}
+
+async fn change_or_answer_again(
+    api: &Api,
+    payment_id: PaymentId,
+    wanted: Status,
+    keyed: Option<&Keyed>,
+    trace: &Trace,
+) -> Result<Answer, Error> {
     loop {
-        match (change_once(&api, payment_id, new.status, keyed.as_ref(), &trace).await, &keyed) {
+        match (change_once(api, payment_id, wanted, keyed, trace).await, keyed) {
             // The first one has changed the payment; what this one did is rolled back.
             (Err(Error::Store(error)), Some(keyed)) if error.constraint() == Some(KEY_TAKEN) => {
                 if let Some(first) = first_answer(keyed, &api.kept).await? {
@@ -67,10 +83,12 @@ async fn change_on(
     keyed: Option<&Keyed>,
     trace: &Trace,
 ) -> Result<Answer, Error> {
+    let began = SystemTime::now();
     let mut transaction = begin(connection).await?;
     let payment = lock_payment(&mut transaction, payment_id, trace.traceparent())
         .await?
         .ok_or(Error::UnknownPayment(payment_id))?;
+    trace.concerns(payment.merchant_id);
     let answer = match payment.status.change_to(wanted) {
         Ok(status) => Answer::new(StatusCode::OK, &set_status(&mut transaction, payment, status).await?),
         Err(illegal) => Answer::problem(&Problem::from(&Error::from(illegal))),
@@ -79,6 +97,7 @@ async fn change_on(
         keep_answer(&mut transaction, &keeping(keyed, &answer)).await?;
     }
     commit(transaction).await?;
+    trace.committed(began, "update payments");
     fault::point("payment.before_answer");
     Ok(answer)
 }

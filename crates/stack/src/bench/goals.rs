@@ -57,6 +57,13 @@ pub(super) fn goals(report: &Report) -> Vec<Goal> {
             met: moved.is_some_and(|moved| moved < 0.2),
         }
     }));
+    goals.extend(report.traced.as_ref().map(|traced| Goal {
+        what: "with every trace kept, deliveries",
+        from: NEEDED,
+        wanted: "at least 90 % of those without".to_owned(),
+        measured: format!("{:.0} %", traced.share() * 100.0),
+        met: traced.share() >= 0.9,
+    }));
     goals
 }
 

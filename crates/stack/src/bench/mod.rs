@@ -6,6 +6,7 @@ mod peers;
 mod phase;
 pub mod profile;
 mod report;
+mod traced;
 pub mod usage;
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ pub use self::phase::Phase;
 use self::phase::Runner;
 use self::profile::Profile;
 pub use self::report::Report;
+use self::traced::Traced;
 use crate::Stack;
 use crate::doors::Load;
 use crate::page::machine::{self, Setting};
@@ -47,6 +49,8 @@ pub struct Options {
     pub merchants: usize,
     /// Whether a third one is driven under perf.
     pub profile: bool,
+    /// Payments of each phase that says what traces cost; 0 leaves them out.
+    pub traced_payments: u64,
     /// Whether, and how, it is measured what a silent endpoint costs the others.
     pub neighbours: Option<neighbours::Options>,
 }
@@ -85,6 +89,14 @@ pub async fn measure(
         true => Some(Profile::of(&runner, full(options.payments, 1), stack.folder()).await?),
         false => None,
     };
+    let traced = match options.traced_payments {
+        0 => None,
+        payments => {
+            let loads = (full(options.warm_up, 1), full(payments, 1));
+            Some(Traced::measure(stack, loads, lifecycle, progress).await?)
+        }
+    };
+    let runner = Runner::new(stack, lifecycle, progress).await?;
     // The last one, for what waits for the silent endpoint stays.
     let neighbours = match options.neighbours {
         Some(options) => Some(Neighbours::measure(&runner, options, lifecycle).await?),
@@ -100,6 +112,7 @@ pub async fn measure(
         one_merchant,
         many_merchants,
         profile,
+        traced,
         neighbours,
     })
 }

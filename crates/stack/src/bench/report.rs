@@ -12,8 +12,10 @@ use super::peers::PEERS;
 use super::phase::Phase;
 use super::profile::Profile;
 use super::table::Table;
+use super::traced::Traced;
 use super::usage::{Cost, is_harness};
 use crate::hops::ms;
+use crate::spans::COLLECTOR;
 
 /// More of the machine's time than this must not go to others, the kernel's own threads among them.
 const QUIET: f64 = 0.1;
@@ -39,6 +41,8 @@ pub struct Report {
     pub many_merchants: Phase,
     /// Where the time goes.
     pub profile: Option<Profile>,
+    /// What traces cost.
+    pub traced: Option<Traced>,
     /// What a silent endpoint costs the others.
     pub neighbours: Option<Neighbours>,
 }
@@ -49,7 +53,8 @@ impl Report {
     #[must_use]
     pub fn is_well(&self) -> bool {
         let beside = self.neighbours.iter().flat_map(Neighbours::phases);
-        self.phases().into_iter().chain(beside).all(Phase::is_well)
+        let traced = self.traced.iter().flat_map(Traced::phases);
+        self.phases().into_iter().chain(beside).chain(traced).all(Phase::is_well)
     }
 
     /// As one JSON object.
@@ -129,6 +134,33 @@ impl Report {
             writeln!(f, "The way under that load, {}, in ms:\n\n{}", merchants(phase), hops(phase))?;
         }
         Ok(())
+    }
+
+    fn traced(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(measured) = &self.traced else { return Ok(()) };
+        writeln!(
+            f,
+            "## With traces\n\nThe full load to one merchant without spans, with every trace kept, and without again; all services and \
+             Restate are started\nanew each time. Restate makes spans of its own, and the receiver, which writes all of them \
+             down as JSON ({} MB), runs on the same\nmachine. What the two times without differ by is the machine's noise.\n",
+            measured.bytes / 1_000_000,
+        )?;
+        let mut table = Table::new(&["", "without, before", "with spans", "without, after"]);
+        let mut row = |what: &str, of: &dyn Fn(&Phase) -> String| {
+            let cells = measured.phases().into_iter().map(of);
+            table.push(std::iter::once(what.to_owned()).chain(cells).collect());
+        };
+        row("delivered", &|phase| phase.verdict.delivered.to_string());
+        row("**delivered a second**", &|phase| format!("**{:.0}**", phase.delivered_per_second));
+        row("CPU-ms for each delivery, the receiver's included", &|phase| {
+            format!("{:.2}", phase.cpu_ms_each(phase.cost.delivering_cpu_s()))
+        });
+        row("the receiver's of it", &|phase| {
+            let receiver = phase.cost.cpu_s.iter().find(|(name, _)| name == COLLECTOR).map(|(_, cpu_s)| *cpu_s);
+            receiver.map_or_else(String::new, |cpu_s| format!("{:.2}", phase.cpu_ms_each(cpu_s)))
+        });
+        row("commit → arrival, ms: p50 / p95 / p99 / p99.9", &|phase| percentiles(&phase.hops.commit_to_arrival));
+        writeln!(f, "{table}")
     }
 
     fn neighbours(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -263,6 +295,7 @@ impl fmt::Display for Report {
         writeln!(f, "## Goals\n\n{}", goals::table(&goals::goals(self)))?;
         self.latency(f)?;
         self.full_load(f)?;
+        self.traced(f)?;
         self.neighbours(f)?;
         self.cpu(f)?;
         self.memory(f)?;

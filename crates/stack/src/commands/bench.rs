@@ -44,6 +44,9 @@ pub struct Bench {
     /// Events that are queued for an endpoint that never answers, to see what it costs the others; 0 leaves that out.
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
     silent_events: u64,
+    /// Payments of each of the three phases that say what traces cost; 0 leaves them out.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(0..=10_000_000))]
+    traced_payments: u64,
     /// Payments a second to the others, without it, with it, and without it again.
     #[arg(long, default_value_t = 100.0, value_parser = rate)]
     neighbours_rate: f64,
@@ -79,6 +82,7 @@ impl Bench {
             concurrency: self.concurrency,
             merchants: self.merchants,
             profile: self.profile,
+            traced_payments: self.traced_payments,
             neighbours: (self.silent_events > 0).then_some(neighbours::Options {
                 merchants: self.merchants,
                 rate: self.neighbours_rate,

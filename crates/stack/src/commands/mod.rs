@@ -3,6 +3,7 @@
 mod bench;
 mod beside;
 mod chaos;
+mod collect;
 mod crash_test;
 mod demo;
 mod down;
@@ -38,6 +39,7 @@ enum Command {
     Bench(bench::Bench),
     CrashTest(crash_test::CrashTest),
     Chaos(chaos::Chaos),
+    Collect(collect::Collect),
     /// Stops a stack, and ends what a launcher that was killed has left behind.
     Down(down::Down),
     /// Starts the components on free ports, runs a command beside them, and stops them.
@@ -72,6 +74,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Bench(bench) => bench.run(&setting, &lifecycle, &progress).await,
         Command::CrashTest(test) => test.run(&setting, &lifecycle, &progress).await,
         Command::Chaos(chaos) => chaos.run(&setting, &lifecycle, &progress).await,
+        Command::Collect(collect) => collect.run(&lifecycle).await,
         Command::Down(down) => down.run().await,
         Command::Exec(exec) => exec.run(&setting, &lifecycle, &progress).await,
     };

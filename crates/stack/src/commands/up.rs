@@ -15,6 +15,7 @@ use crate::ports::{Choice, Door, Ports};
 use crate::postgres;
 use crate::progress::Progress;
 use crate::services::{self, OPERATOR_TOKEN};
+use crate::spans::TracingFlags;
 use crate::state::State;
 use crate::{Kit, Stack};
 
@@ -34,6 +35,8 @@ pub struct Up {
     /// Start PostgreSQL, Kafka and Restate only.
     #[arg(long)]
     components_only: bool,
+    #[command(flatten)]
+    tracing: TracingFlags,
 }
 
 impl Up {
@@ -63,7 +66,7 @@ impl Up {
             Some(binaries) => Kit::Everything(components, binaries),
             None => Kit::Components(components),
         };
-        let stack = Stack::new(folder, ports, kit, progress.clone())?;
+        let stack = Stack::new(folder, ports, kit, progress.clone())?.with_tracing(self.tracing.tracing());
         let lived = tokio::select! {
             lived = live(&stack, self.components_only, progress) => lived,
             () = lifecycle.stopped() => Ok(()),

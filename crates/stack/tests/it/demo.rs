@@ -93,7 +93,8 @@ fn the_benchmark_measures_every_process_and_writes_its_page() {
     let temporary = Temporary::new("bench");
     let page = std::env::temp_dir().join(format!("everhook-page-{}.md", std::process::id()));
     let small = ["--payments", "60", "--merchants", "2", "--warm-up", "20", "--unloaded-for", "2s"];
-    let silent = ["--silent-events", "600", "--neighbours-rate", "20", "--neighbours-for", "3s"];
+    let silent =
+        ["--traced-payments", "200", "--silent-events", "600", "--neighbours-rate", "20", "--neighbours-for", "3s"];
     let mut command = temporary.command(&["bench", "--json", "--report", page.to_str().unwrap()]);
     let report = json(command.args(small).args(silent));
     assert_eq!(report["well"], true, "{report}");

@@ -1,0 +1,255 @@
+//! Sends spans, many together, to whoever collects them.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
+use tokio::sync::mpsc::{self, Receiver};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::spool::Spool;
+use super::{Flags, SENDER, Span};
+use crate::backoff::Backoff;
+use crate::error_chain::Chain;
+
+/// So many wait to be sent; what comes above is dropped.
+const MOST_WAITING: usize = 8_192;
+/// So many go together.
+const MOST_IN_A_BATCH: usize = 512;
+/// They are gathered for so long.
+const GATHERED_FOR: Duration = Duration::from_millis(250);
+/// A collector has so long to answer.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+/// A batch that can't be sent for so long is dropped.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(30);
+/// A process that ends sends for so long what it still has.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// Spans were sent or dropped.
+const SENT: &str = "everhook_spans_sent_total";
+const DROPPED: &str = "everhook_spans_dropped_total";
+
+/// Spans can't be sent from the start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The endpoint is none.
+    #[error("setting up the way to --otlp-endpoint {endpoint}")]
+    Endpoint {
+        /// As it was given.
+        endpoint: String,
+        /// Why.
+        source: ExporterBuildError,
+    },
+    /// The folder can't be used.
+    #[error("using --span-spool {folder}")]
+    Spool {
+        /// As it was given.
+        folder: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// The door for spans that have ended.
+#[derive(Debug)]
+pub struct Sender {
+    waiting: mpsc::Sender<Span>,
+    kept: Kept,
+    dropped: AtomicU64,
+}
+
+/// The spool, if there is one.
+#[derive(Debug, Clone, Default)]
+struct Kept(Option<Arc<Mutex<Spool>>>);
+
+/// What sends; it is told when the process ends.
+#[derive(Debug)]
+pub struct Sending {
+    ends: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// Starts to send the spans of this process. None if nobody is to have them. Call it once, within the runtime.
+///
+/// # Errors
+/// If the endpoint or the spool can't be used.
+pub fn start(flags: &Flags, service: &'static str) -> Result<Option<Sending>, Error> {
+    let Some(endpoint) = &flags.otlp_endpoint else { return Ok(None) };
+    let endpoint_error = |source| Error::Endpoint { endpoint: endpoint.to_string(), source };
+    let mut exporter = SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint.as_str())
+        .with_timeout(ANSWERED_WITHIN)
+        .build()
+        .map_err(endpoint_error)?;
+    exporter.set_resource(&resource(service));
+    let spool = flags.span_spool.as_deref().map(|folder| {
+        let failed = |source| Error::Spool { folder: folder.display().to_string(), source };
+        Spool::open(folder, service).map_err(failed)
+    });
+    let kept = Kept(spool.transpose()?.map(Mutex::new).map(Arc::new));
+    let (waiting, spans) = mpsc::channel(MOST_WAITING);
+    let ends = CancellationToken::new();
+    let courier = Courier {
+        exporter,
+        scope: InstrumentationScope::builder("everhook").with_version(env!("CARGO_PKG_VERSION")).build(),
+        kept: kept.clone(),
+        ends: ends.clone(),
+        is_failing: false,
+    };
+    if SENDER.set(Sender { waiting, kept, dropped: AtomicU64::new(0) }).is_err() {
+        tracing::error!("spans are sent already; what would send them once more does nothing");
+    }
+    Ok(Some(Sending { ends, task: tokio::spawn(courier.run(spans)) }))
+}
+
+fn resource(service: &'static str) -> Resource {
+    let instance = format!("{:016x}", rand::random::<u64>());
+    Resource::builder_empty()
+        .with_attributes([
+            KeyValue::new("service.name", service),
+            KeyValue::new("service.namespace", "everhook"),
+            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+            KeyValue::new("service.instance.id", instance),
+        ])
+        .build()
+}
+
+impl Sender {
+    pub(super) fn take(&self, span: Span) {
+        let Ok(place) = self.waiting.try_reserve() else {
+            let dropped = self.dropped.fetch_add(1, Ordering::Relaxed);
+            metrics::counter!(DROPPED, "reason" => "no_room").increment(1);
+            // A process that drops many says so now and then.
+            if dropped.is_multiple_of(10_000) {
+                tracing::warn!(
+                    dropped = dropped + 1,
+                    "spans are dropped: the collector takes them too slowly, or not at all"
+                );
+            }
+            return;
+        };
+        self.kept.append(&span);
+        place.send(span);
+    }
+}
+
+impl Kept {
+    fn append(&self, span: &Span) {
+        self.with(|spool| spool.append(span));
+    }
+
+    fn finish(&self, spans: usize) {
+        self.with(|spool| spool.finish(spans));
+    }
+
+    /// A spool that fails costs the spans of a process that is killed, and nothing else.
+    fn with(&self, act: impl FnOnce(&mut Spool) -> io::Result<()>) {
+        if let Some(spool) = &self.0
+            && let Err(error) = act(&mut spool.lock().unwrap_or_else(PoisonError::into_inner))
+        {
+            tracing::warn!(%error, "the spool of spans could not be written");
+        }
+    }
+}
+
+impl Sending {
+    /// The process ends, and nothing makes spans any more: what is waiting is sent, if that is done soon. What is in a spool
+    /// is there for the process that follows.
+    pub async fn finish(self) {
+        self.ends.cancel();
+        if tokio::time::timeout(LAST_WORDS, self.task).await.is_err() {
+            tracing::warn!("some spans were not sent before the end");
+        }
+    }
+}
+
+struct Courier {
+    exporter: SpanExporter,
+    scope: InstrumentationScope,
+    kept: Kept,
+    ends: CancellationToken,
+    is_failing: bool,
+}
+
+impl Courier {
+    async fn run(mut self, mut spans: Receiver<Span>) {
+        self.left_behind().await;
+        let mut batch = Vec::with_capacity(MOST_IN_A_BATCH);
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(GATHERED_FOR) => {}
+                () = self.ends.cancelled() => spans.close(),
+            }
+            while !spans.is_empty() {
+                spans.recv_many(&mut batch, MOST_IN_A_BATCH).await;
+                let count = batch.len();
+                self.send(batch.drain(..)).await;
+                self.kept.finish(count);
+            }
+            if spans.is_closed() {
+                return;
+            }
+        }
+    }
+
+    /// Sends what dead processes have left behind.
+    async fn left_behind(&mut self) {
+        let found = self.kept.0.as_ref().map(|spool| {
+            let spool = spool.lock().unwrap_or_else(PoisonError::into_inner);
+            spool.left_behind()
+        });
+        let left = match found {
+            None => return,
+            Some(Ok(left)) => left,
+            Some(Err(error)) => {
+                tracing::warn!(%error, "the spans of processes before this one can't be read");
+                return;
+            }
+        };
+        for mut segment in left {
+            let spans = std::mem::take(&mut segment.spans);
+            tracing::info!(spans = spans.len(), "sending what a process before this one has left behind");
+            for batch in spans.chunks(MOST_IN_A_BATCH) {
+                self.send(batch.iter().cloned()).await;
+            }
+            if let Err(error) = segment.remove() {
+                tracing::warn!(%error, "spans that are sent could not be removed, and will be sent again");
+            }
+        }
+    }
+
+    /// Sends a batch, again and again for a while.
+    async fn send(&mut self, batch: impl ExactSizeIterator<Item = Span>) {
+        let count = u64::try_from(batch.len()).unwrap_or(u64::MAX);
+        let batch: Vec<SpanData> = batch.map(|span| span.into_data(self.scope.clone())).collect();
+        let began = Instant::now();
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        loop {
+            let error = match self.exporter.export(batch.clone()).await {
+                Ok(()) => {
+                    if std::mem::take(&mut self.is_failing) {
+                        tracing::info!("the collector takes spans again");
+                    }
+                    metrics::counter!(SENT).increment(count);
+                    return;
+                }
+                Err(error) => error,
+            };
+            if !std::mem::replace(&mut self.is_failing, true) {
+                tracing::warn!(error = %Chain(&error), "the collector does not take spans; they wait, and then they are dropped");
+            }
+            if began.elapsed() >= GIVEN_UP_AFTER {
+                metrics::counter!(DROPPED, "reason" => "not_taken").increment(count);
+                return;
+            }
+            tokio::time::sleep(backoff.next_wait()).await;
+        }
+    }
+}
