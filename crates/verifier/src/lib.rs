@@ -12,6 +12,7 @@ pub mod phantoms;
 pub mod portal;
 pub mod restored;
 pub mod simulator;
+pub mod spans;
 pub mod verdict;
 pub mod why;
 
