@@ -13,6 +13,7 @@ pub mod portal;
 pub mod restored;
 pub mod simulator;
 pub mod spans;
+pub mod traces;
 pub mod verdict;
 pub mod why;
 

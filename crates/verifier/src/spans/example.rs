@@ -88,9 +88,8 @@ impl Event {
     /// To one more endpoint, with these attempts: when after the request, the outcome, the status.
     pub fn to(mut self, attempts: &[(u64, &'static str, Option<u16>)]) -> Self {
         let n = u64::try_from(self.deliveries.len()).unwrap();
-        let of = |what: u64| {
-            Uuid::from_u128(self.event_id.uuid().as_u128() ^ uuid(7_000 + n * 100 + what).as_u128() << 7 >> 7)
-        };
+        let event = u64::try_from(self.event_id.uuid().as_u128() & u128::from(u64::MAX)).unwrap();
+        let of = |what: u64| uuid(event ^ (n * 100 + what));
         let attempts = attempts.iter().zip(1..).map(|((at_us, outcome, status), number)| Attempt {
             attempt_id: AttemptId::from_uuid(of(10 + number)),
             at_us: *at_us,

@@ -46,7 +46,7 @@ impl Spans {
     }
 
     /// Reads the lines of one file; `path` is for the errors.
-    pub(super) fn read_from(&mut self, mut file: impl io::BufRead, path: &Path) -> Result<(), Error> {
+    pub(crate) fn read_from(&mut self, mut file: impl io::BufRead, path: &Path) -> Result<(), Error> {
         let mut text = Vec::new();
         for line in 1.. {
             text.clear();
