@@ -15,6 +15,7 @@ pub mod simulator;
 pub mod spans;
 pub mod traces;
 pub mod verdict;
+pub mod waterfall;
 pub mod why;
 
 pub use domain::time::Timestamp;
