@@ -192,10 +192,10 @@ impl<'a> Look<'a> {
             self.event.attempts().map(|(_, attempt)| of_attempt(attempt.attempt_id, Hop::Post)).collect();
         let mut strange: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for span in self.spans.of_event(&event_id).filter(|span| span.trace_id == self.trace.trace_id) {
-            if let Some(attempt_id) = span.text("attempt.id").filter(|id| !known.contains(*id)) {
-                if !self.is_under_way(span) {
-                    strange.entry(attempt_id).or_default().insert(span.hop().map_or("another span", Hop::name));
-                }
+            if let Some(attempt_id) = span.text("attempt.id").filter(|id| !known.contains(*id))
+                && !self.is_under_way(span)
+            {
+                strange.entry(attempt_id).or_default().insert(span.hop().map_or("another span", Hop::name));
             }
             let hangs_on_another = |parent: u64| {
                 let post = self.spans.with_id(span.trace_id, parent).find(|parent| parent.hop() == Some(Hop::Post));

@@ -311,7 +311,8 @@ fn nothing_to_check_is_not_well() {
 #[test]
 fn what_is_secret_is_named_by_its_place_and_never_repeated() {
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-    let places: [(&str, fn(&mut Made)); 4] = [
+    type Put = fn(&mut Made);
+    let places: [(&str, Put); 4] = [
         ("its attribute http.request.header.x holds", |span| {
             span.attributes.insert("http.request.header.x".to_owned(), json!(SECRET));
         }),

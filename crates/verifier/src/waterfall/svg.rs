@@ -21,11 +21,11 @@ const OF_BREAK: usize = 26;
 const STYLE: &str = "\
 :root{color-scheme:light dark}\
 text{font:12px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;fill:#1f2328}\
-.title{font-weight:600}.dim{fill:#59636e}.page{fill:#fff}.rule{stroke:#d1d9e0}\
+.title{font-weight:600}.dim{fill:#59636e}.page{fill:#fff}\
 .wait{fill:none;stroke:#59636e;stroke-dasharray:3 3}.missing{fill:none;stroke:#b35900;stroke-dasharray:2 2}\
 .linked{opacity:.45}.failed{stroke:#d1242f;stroke-width:2}.break{stroke:#59636e;stroke-dasharray:2 3}\
 .s0{fill:#0969da}.s1{fill:#1a7f37}.s2{fill:#8250df}.s3{fill:#bc4c00}.s4{fill:#57606a}.s5{fill:#bf3989}\
-@media (prefers-color-scheme:dark){text{fill:#f0f6fc}.dim{fill:#9198a1}.page{fill:#0d1117}.rule{stroke:#3d444d}\
+@media (prefers-color-scheme:dark){text{fill:#f0f6fc}.dim{fill:#9198a1}.page{fill:#0d1117}\
 .wait,.break{stroke:#9198a1}.missing{stroke:#e3b341}.failed{stroke:#ff7b72}\
 .s0{fill:#4493f8}.s1{fill:#3fb950}.s2{fill:#ab7df8}.s3{fill:#f0883e}.s4{fill:#9198a1}.s5{fill:#f778ba}}";
 
