@@ -181,5 +181,14 @@ impl Spans {
     }
 }
 
+impl FromIterator<Span> for Spans {
+    /// Such as a part of others: what nobody has instrumented is left out.
+    fn from_iter<I: IntoIterator<Item = Span>>(all: I) -> Self {
+        let mut spans = Self::default();
+        all.into_iter().for_each(|span| spans.add(span));
+        spans
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,10 @@
 //! One line of a file: an `ExportTraceServiceRequest` in OTLP/JSON. What we don't need is not read.
+//!
+//! What is not there may be left out, or null.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 
 use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer};
@@ -17,21 +21,21 @@ pub(super) struct Request {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ResourceSpans {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     resource: Resource,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     scope_spans: Vec<ScopeSpans>,
 }
 
 #[derive(Default, Deserialize)]
 struct Resource {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     attributes: Vec<Attribute>,
 }
 
 #[derive(Deserialize)]
 struct ScopeSpans {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     spans: Vec<Written>,
 }
 
@@ -40,50 +44,52 @@ struct ScopeSpans {
 struct Written {
     trace_id: Hex<32>,
     span_id: Hex<16>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     parent_span_id: String,
     name: String,
     #[serde(deserialize_with = "number")]
     start_time_unix_nano: u64,
     #[serde(deserialize_with = "number")]
     end_time_unix_nano: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     attributes: Vec<Attribute>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     events: Vec<Event>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     links: Vec<Link>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     status: Status,
 }
 
 #[derive(Deserialize)]
 struct Event {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     attributes: Vec<Attribute>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Link {
-    trace_id: Hex<32>,
-    span_id: Hex<16>,
+    #[serde(default, deserialize_with = "or_default")]
+    trace_id: String,
+    #[serde(default, deserialize_with = "or_default")]
+    span_id: String,
 }
 
 #[derive(Default, Deserialize)]
 struct Status {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     code: i64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     message: String,
 }
 
 #[derive(Deserialize)]
 struct Attribute {
     key: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     value: AnyValue,
 }
 
@@ -94,6 +100,7 @@ struct AnyValue {
     bool_value: Option<bool>,
     #[serde(deserialize_with = "maybe_number")]
     int_value: Option<i64>,
+    #[serde(deserialize_with = "maybe_number")]
     double_value: Option<f64>,
     array_value: Option<ArrayValue>,
     kvlist_value: Option<KeyValues>,
@@ -102,12 +109,14 @@ struct AnyValue {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct ArrayValue {
+    #[serde(deserialize_with = "or_default")]
     values: Vec<AnyValue>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct KeyValues {
+    #[serde(deserialize_with = "or_default")]
     values: Vec<Attribute>,
 }
 
@@ -143,12 +152,20 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     }
 }
 
-fn maybe_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+fn maybe_number<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + FromStr<Err: fmt::Display>,
+{
     match Option::deserialize(deserializer)? {
         None => Ok(None),
         Some(Number::Number(number)) => Ok(Some(number)),
         Some(Number::Text(text)) => text.parse().map(Some).map_err(D::Error::custom),
     }
+}
+
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 impl From<AnyValue> for Value {
@@ -201,7 +218,12 @@ impl Written {
             to_ns: self.end_time_unix_nano,
             attributes: attributes(self.attributes),
             events: self.events.into_iter().map(|event| (event.name, attributes(event.attributes))).collect(),
-            links: self.links.into_iter().map(|link| (link.trace_id.0, span_id(link.span_id.0))).collect(),
+            // One that names no span is no link.
+            links: self
+                .links
+                .iter()
+                .filter_map(|link| Some((hex(&link.trace_id, 32)?, span_id(hex(&link.span_id, 16)?))))
+                .collect(),
             is_error: self.status.code == 2,
             message: self.status.message,
         }

@@ -34,6 +34,25 @@ fn all_that_we_need_of_a_line_is_read_and_what_is_unknown_is_ignored() {
     assert_eq!(spans.resources().next().unwrap().1["process.pid"], Value::Int(7));
 }
 
+/// As the crate opentelemetry-proto writes it, with which our own receiver writes: what is not there is null.
+const RECEIVED: &str = include_str!("received.jsonl");
+
+#[test]
+fn what_our_own_receiver_writes_is_read() {
+    let spans = read(RECEIVED).unwrap();
+    assert_eq!((spans.len(), spans.lines_cut_off), (2, 0), "they say different things");
+    let [first, second] = spans.iter().collect::<Vec<_>>()[..] else { panic!("two") };
+    assert_eq!((first.service.as_str(), first.parent_id, first.is_error), ("data-service", None, false));
+    assert_eq!((second.parent_id, second.is_error, second.message.as_str()), (Some(0x0909_0909_0909_0909), true, "no"));
+    assert_eq!(first.links, [(0x0101_0101_0101_0101_0101_0101_0101_0101, 0x0202_0202_0202_0202)]);
+    assert_eq!(
+        (first.int("a"), &first.attributes["n"], &first.attributes["e"]),
+        (Some(3), &Value::Other, &Value::Other)
+    );
+    let number = LINE.replace('\n', "").replace("\"doubleValue\":0.5", "\"doubleValue\":\"Infinity\"");
+    assert_eq!(read(&number).unwrap().iter().next().unwrap().attributes["c"], Value::Double(f64::INFINITY));
+}
+
 #[test]
 fn a_last_line_that_is_cut_off_is_counted_and_any_other_broken_line_is_an_error_that_names_it() {
     let whole = lines(&Event::new(1).to(&[(6_000, "delivered", Some(200))]).spans(0));

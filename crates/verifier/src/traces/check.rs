@@ -78,13 +78,17 @@ impl<'a> Look<'a> {
             }
             Parent::Anybody | Parent::Nobody | Parent::This(..) => {}
         }
-        if span.to_ns < span.from_ns {
-            fault(Kind::Time, format!("{subject} ends {} before it begins", ms(span.from_ns - span.to_ns)));
-        }
         for (key, want) in wants {
             if let Some(words) = wrong(span, key, &want) {
                 fault(Kind::Attribute, format!("{subject} {words}"));
             }
+        }
+        // What is made from the timestamps of two machines may be off by the clocks' difference.
+        let by_two_clocks = matches!(hop, Hop::Capture | Hop::Stay);
+        let is_off = if by_two_clocks { self.is_later(span.from_ns, span.to_ns) } else { span.to_ns < span.from_ns };
+        if is_off {
+            let words = format!("{subject} ends {} before it begins", ms(span.from_ns - span.to_ns));
+            self.faults.push(Fault::of(Kind::Time, hop, words));
         }
         if let Some(parent) = self.parent_of(span).filter(|parent| self.is_later(parent.from_ns, span.from_ns)) {
             let early = ms(parent.from_ns - span.from_ns);
