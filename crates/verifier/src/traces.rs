@@ -9,7 +9,7 @@ pub mod ledger;
 mod secrets;
 mod words;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use domain::ids::EventId;
@@ -121,6 +121,18 @@ impl Judgement {
     pub fn missing(&self) -> BTreeSet<&'static str> {
         let faults = self.faulty.iter().flat_map(|faulty| &faulty.faults);
         faults.filter(|fault| fault.kind == Kind::Missing).filter_map(|fault| fault.hop).collect()
+    }
+}
+
+impl Judgement {
+    /// How often each kind of fault is there, by the hop: one cause makes many faults of one kind.
+    #[must_use]
+    pub fn by_kind(&self) -> BTreeMap<(Kind, Option<&'static str>), usize> {
+        let mut counts = BTreeMap::new();
+        for fault in self.faulty.iter().flat_map(|faulty| &faulty.faults) {
+            *counts.entry((fault.kind, fault.hop)).or_default() += 1;
+        }
+        counts
     }
 }
 

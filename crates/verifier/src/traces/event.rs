@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use domain::ids::AttemptId;
 use domain::trace::{EventTrace, Hop, of_attempt};
 
 use super::attributes;
@@ -70,10 +71,11 @@ impl<'a> Look<'a> {
         self.hop_of_event(Hop::Capture, row, may_lack);
         self.hop_of_event(Hop::Stay, capture, may_lack);
         self.hop_of_event(Hop::Route, if is_swept { row } else { stay }, false);
-        for (delivery, attempt) in self.event.attempts() {
+        let attempts = self.attempts();
+        for (delivery, attempt) in &attempts {
             self.attempt(delivery, attempt);
         }
-        self.beyond_the_ledger();
+        self.beyond_the_ledger(&attempts);
     }
 
     /// Which request makes such an event.
@@ -136,6 +138,33 @@ impl<'a> Look<'a> {
         self.named(hop).filter(|span| span.span_id == span_id || span.text("event.id") == Some(&event_id)).collect()
     }
 
+    /// The attempts on the ledger, with the ids that their spans have.
+    ///
+    /// Who begins an attempt makes its id, and the ledger gets it with the result. One that nobody has recorded is closed
+    /// under another id: there the endpoint and the number say which spans are its own.
+    fn attempts(&self) -> Vec<(&'a Delivery, Attempt)> {
+        let event_id = self.event.event_id.to_string();
+        let mut known: BTreeSet<AttemptId> = self.event.attempts().map(|(_, attempt)| attempt.attempt_id).collect();
+        let mut attempts = Vec::new();
+        for (delivery, attempt) in self.event.attempts() {
+            let mut attempt = attempt.clone();
+            if attempt.is_unknown() {
+                let endpoint_id = delivery.endpoint_id.to_string();
+                let of_event = self.spans.of_event(&event_id).filter(|span| span.trace_id == self.trace.trace_id);
+                let mut ids = of_event
+                    .filter(|span| span.text("endpoint.id") == Some(&endpoint_id))
+                    .filter(|span| span.int("delivery.attempt") == Some(attempt.number))
+                    .filter_map(|span| span.text("attempt.id")?.parse().ok());
+                if let Some(attempt_id) = ids.find(|id| !known.contains(id)) {
+                    known.insert(attempt_id);
+                    attempt.attempt_id = attempt_id;
+                }
+            }
+            attempts.push((delivery, attempt));
+        }
+        attempts
+    }
+
     fn attempt(&mut self, delivery: &Delivery, attempt: &Attempt) {
         let route = Parent::This(self.trace.once(Hop::Route), Hop::Route);
         let [on_attempt, on_post] =
@@ -184,12 +213,11 @@ impl<'a> Look<'a> {
     }
 
     /// Spans that name the event and belong to no attempt on the ledger.
-    fn beyond_the_ledger(&mut self) {
+    fn beyond_the_ledger(&mut self, attempts: &[(&Delivery, Attempt)]) {
         let event_id = self.event.event_id.to_string();
-        let known: BTreeSet<String> =
-            self.event.attempts().map(|(_, attempt)| attempt.attempt_id.to_string()).collect();
-        let posts: BTreeSet<u64> =
-            self.event.attempts().map(|(_, attempt)| of_attempt(attempt.attempt_id, Hop::Post)).collect();
+        let ids = || attempts.iter().map(|(_, attempt)| attempt.attempt_id);
+        let known: BTreeSet<String> = ids().map(|attempt_id| attempt_id.to_string()).collect();
+        let posts: BTreeSet<u64> = ids().map(|attempt_id| of_attempt(attempt_id, Hop::Post)).collect();
         let mut strange: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for span in self.spans.of_event(&event_id).filter(|span| span.trace_id == self.trace.trace_id) {
             if let Some(attempt_id) = span.text("attempt.id").filter(|id| !known.contains(*id))
@@ -211,8 +239,7 @@ impl<'a> Look<'a> {
         for (attempt_id, names) in strange {
             let names = names.into_iter().collect::<Vec<_>>().join(", ");
             // Whatever stands there is shown only if it is an id.
-            let attempt_id =
-                attempt_id.parse::<domain::ids::AttemptId>().map_or("no id".to_owned(), |id| id.to_string());
+            let attempt_id = attempt_id.parse::<AttemptId>().map_or("no id".to_owned(), |id| id.to_string());
             let words = format!("the ledger has no attempt {attempt_id}, and there are its spans: {names}");
             self.faults.push(Fault { kind: Kind::NotOnLedger, hop: None, words });
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Fault, Faulty, Judgement, Leak};
+use super::{Fault, Faulty, Judgement, Kind, Leak};
 use crate::verdict::first_ones;
 
 impl fmt::Display for Judgement {
@@ -20,6 +20,12 @@ impl fmt::Display for Judgement {
         line("lines cut off", self.lines_cut_off, "at the ends of files (allowed)")?;
         line("faulty events", count(self.faulty.len()), "whose trace is not as it should be")?;
         line("leaks", count(self.leaks.len()), "places where something secret is said")?;
+        if !self.faulty.is_empty() {
+            writeln!(f, "faults:")?;
+        }
+        for ((kind, hop), count) in self.by_kind() {
+            writeln!(f, "  {count:>6}   {}: {kind}", hop.unwrap_or("the trace"))?;
+        }
         first_ones(f, &self.faulty, Faulty::to_string)?;
         if !self.leaks.is_empty() {
             writeln!(f, "leaks:")?;
@@ -29,6 +35,25 @@ impl fmt::Display for Judgement {
             (true, _) => "Every hop of every delivered event is there.",
             (false, 0) => "Nothing was delivered of which a trace is kept, so there is nothing to check.",
             (false, _) => "The traces are not as they should be.",
+        })
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoTrace => "is not there",
+            Self::OtherTrace => "is not the only one",
+            Self::NotSampled => "should not be kept",
+            Self::Missing => "is missing",
+            Self::Twice => "is there more than once",
+            Self::Id => "has another id",
+            Self::Service => "is another service's",
+            Self::Parent => "hangs on another span",
+            Self::Time => "has times that can't be",
+            Self::Attribute => "lacks an attribute, or has another",
+            Self::Link => "is not linked to Restate's",
+            Self::NotOnLedger => "has an attempt that is not on the ledger",
         })
     }
 }
