@@ -236,18 +236,28 @@ impl Event {
             push(Hop::Receive, "merchant-simulator", (id(Hop::Receive) ^ 1, id(Hop::Post)), (1_600, 2_700), attributes);
         }
         if is_known {
-            spans.push(Made {
+            let ingress = restate.1 ^ 0xff;
+            let made = |id: u64, parent: u64, name: &str, from_us: u64, to_us: u64| Made {
                 trace: restate.0,
-                id: restate.1,
-                parent: 0,
-                name: "invocation-attempt Delivery/event".to_owned(),
+                id,
+                parent,
+                name: name.to_owned(),
                 service: "Restate".to_owned(),
-                from_us: at_us.saturating_sub(500),
-                to_us: at_us + 4_400,
+                from_us,
+                to_us,
                 attributes: BTreeMap::new(),
                 links: Vec::new(),
                 error: None,
-            });
+            };
+            let is_from_kafka = number == 1 && !self.is_swept;
+            if is_from_kafka {
+                // Within the stay.
+                let read_us = at_us - attempt.at_us + 4_700;
+                spans.push(made(ingress, 0, "ingress_kafka Delivery/event", read_us, read_us + 10));
+            }
+            let parent = if is_from_kafka { ingress } else { 0 };
+            let name = "invocation-attempt Delivery/event";
+            spans.push(made(restate.1, parent, name, at_us.saturating_sub(500), at_us + 4_400));
         }
     }
 }

@@ -57,9 +57,9 @@ fn what_our_own_receiver_writes_is_read() {
 fn a_last_line_that_is_cut_off_is_counted_and_any_other_broken_line_is_an_error_that_names_it() {
     let whole = lines(&Event::new(1).to(&[(6_000, "delivered", Some(200))]).spans(0));
     let spans = read(&format!("{whole}{}", &whole[..50])).unwrap();
-    assert_eq!((spans.len(), spans.lines_cut_off), (10, 1));
+    assert_eq!((spans.len(), spans.lines_cut_off), (11, 1));
     let broken = read(&format!("{whole}{}\n{whole}", &whole[..50])).unwrap_err();
-    assert_eq!(broken.to_string(), "line 11 of spans.jsonl holds no spans in OTLP/JSON");
+    assert_eq!(broken.to_string(), "line 12 of spans.jsonl holds no spans in OTLP/JSON");
     assert!(read("{\"resourceMetrics\":[]}\n").is_err(), "metrics were taken for spans");
     assert!(Spans::read(["/nowhere/spans.jsonl"]).unwrap_err().to_string().contains("/nowhere/spans.jsonl"));
 }

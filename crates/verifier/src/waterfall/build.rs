@@ -13,6 +13,8 @@ use crate::spans::{Span, Spans};
 
 /// Deeper, the tree begins anew: whoever writes such a file wants something else than a picture.
 const DEEPEST: usize = 40;
+/// As Restate calls the span in which it has read a record; then comes the handler's name.
+const READ_FROM_KAFKA: &str = "ingress_kafka";
 /// Time between spans is named if it is such a part of what is shown,
 const NAMED_FROM: u64 = 50;
 /// and not shorter than this.
@@ -82,6 +84,11 @@ impl<'a> Tree<'a> {
         self.done.insert(span.span_id);
         let mut node = self.line(span);
         node.children.extend(self.links_of(span));
+        if span.hop() == Some(Hop::Stay) {
+            node.children.extend(self.parts_of_stay(span));
+            // Its parts say it already.
+            node.says = node.says.filter(|_| node.children.is_empty());
+        }
         let on_it = self.children.get(&span.span_id).cloned().unwrap_or_default();
         let on_it: Vec<&Span> =
             on_it.into_iter().filter(|child| depth < DEEPEST && !self.done.contains(&child.span_id)).collect();
@@ -171,6 +178,31 @@ impl<'a> Tree<'a> {
             }
         }
         nodes
+    }
+
+    /// Until Restate had read the record it was in Kafka, then in Restate: the span of the first attempt, to which ours is
+    /// linked, hangs on the one of the reading.
+    fn parts_of_stay(&self, stay: &Span) -> Vec<Node> {
+        let attempts = self.group.spans.values().filter(|span| span.hop() == Some(Hop::Attempt));
+        let linked = attempts.flat_map(|attempt| &attempt.links);
+        let read_ns =
+            linked.filter_map(|link| self.read_from_kafka(*link)).filter(|ns| (stay.from_ns..=stay.to_ns).contains(ns));
+        let Some(read_ns) = read_ns.min() else { return Vec::new() };
+        let parts = [(stay.from_ns, read_ns, "in Kafka"), (read_ns, stay.to_ns, "in Restate")];
+        parts.into_iter().filter_map(|(from_ns, to_ns, name)| self.wait(from_ns, to_ns, name)).collect()
+    }
+
+    /// When Restate had read the record from which this span of its own comes, if it comes from one.
+    fn read_from_kafka(&self, (trace_id, span_id): (u128, u64)) -> Option<u64> {
+        let of_restate = |span_id| self.all.with_id(trace_id, span_id).find(|span| span.is_restates());
+        let mut span = of_restate(span_id)?;
+        for _ in 0..DEEPEST {
+            if span.name.starts_with(READ_FROM_KAFKA) {
+                return Some(span.from_ns);
+            }
+            span = of_restate(span.parent_id?)?;
+        }
+        None
     }
 
     /// Time between spans, if it is worth a line.
