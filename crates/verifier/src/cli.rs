@@ -3,8 +3,11 @@
 mod audit;
 mod load;
 mod phantoms;
+mod trace;
+mod traces;
 mod verdict;
 mod why;
+mod window;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -17,6 +20,7 @@ use serde::Serialize;
 use url::Url;
 
 use crate::portal::Portal;
+use window::WindowFlags;
 
 /// What the witness can do.
 #[derive(Debug, Subcommand)]
@@ -29,6 +33,10 @@ pub enum Command {
     Audit(audit::Flags),
     /// List what Kafka still holds and the database does not know, after a restore: merchants may have been told of it.
     Phantoms(phantoms::Flags),
+    /// Show the way of an event as a waterfall: its hops, their durations, and what was waited for.
+    Trace(trace::Flags),
+    /// Hold the spans of a run against the ledger: say which delivered event misses which hop, and what says a secret.
+    Traces(traces::Flags),
     /// Say who owns a payment, event or delivery, and what it waits for.
     Why(why::Flags),
 }
@@ -66,6 +74,8 @@ pub fn run(command: Command) -> anyhow::Result<bool> {
             Command::Verdict(flags) => verdict::run(flags).await?,
             Command::Audit(flags) => audit::run(flags).await?,
             Command::Phantoms(flags) => phantoms::run(flags).await?,
+            Command::Trace(flags) => trace::run(&flags)?,
+            Command::Traces(flags) => traces::run(flags).await?,
             Command::Why(flags) => why::run(flags).await?,
         };
         anyhow::Ok(())

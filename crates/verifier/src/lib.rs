@@ -12,7 +12,10 @@ pub mod phantoms;
 pub mod portal;
 pub mod restored;
 pub mod simulator;
+pub mod spans;
+pub mod traces;
 pub mod verdict;
+pub mod waterfall;
 pub mod why;
 
 pub use domain::time::Timestamp;

@@ -1,4 +1,4 @@
-//! The witness's command line: `load`, `verdict`, `audit`, `why`, `phantoms`.
+//! The witness's command line: `load`, `verdict`, `audit`, `trace`, `traces`, `why`, `phantoms`.
 
 use std::process::ExitCode;
 

@@ -1,5 +1,7 @@
 //! The portal's management API, as the witness uses it.
 
+mod ledger;
+
 use std::time::Duration;
 
 use anyhow::Context as _;

@@ -8,12 +8,12 @@ use crate::Folder;
 use crate::fake::{Faults, Lab};
 
 /// Runs the binary beside the fake, which lives on this test's runtime.
-async fn verifier(arguments: Vec<String>) -> Output {
+pub async fn verifier(arguments: Vec<String>) -> Output {
     let run = move || Command::new(env!("CARGO_BIN_EXE_verifier")).args(arguments).output().unwrap();
     tokio::task::spawn_blocking(run).await.unwrap()
 }
 
-fn words(text: &str) -> Vec<String> {
+pub fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
@@ -30,11 +30,11 @@ fn load(lab: &Lab, folder: &Folder, more: &str) -> Vec<String> {
     ))
 }
 
-fn json(output: &Output) -> Value {
+pub fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
-fn said(output: &Output) -> String {
+pub fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 

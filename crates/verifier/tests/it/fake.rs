@@ -33,6 +33,10 @@ pub struct Fake {
     pub arrivals: HashMap<String, Vec<Value>>,
     pub accounts: BTreeMap<String, String>,
     pub tries: usize,
+    /// As the portal shows them, with their deliveries.
+    pub events: BTreeMap<String, Value>,
+    /// By delivery, newest first.
+    pub attempts: BTreeMap<String, Vec<Value>>,
     ids: u32,
 }
 
@@ -72,6 +76,9 @@ fn router(fake: Shared) -> Router {
         .route("/portal/audit", get(audit))
         .route("/portal/why/{id}", get(why))
         .route("/portal/hops", get(hops))
+        .route("/portal/events", get(events))
+        .route("/portal/events/{event_id}", get(event))
+        .route("/portal/deliveries/{delivery_id}/attempts", get(attempts))
         .route("/simulator/accounts/{endpoint_id}", put(put_account))
         .route("/simulator/accounts/{endpoint_id}/arrivals", get(arrivals))
         .route("/simulator/accounts/{endpoint_id}/rejections", get(rejections))
@@ -238,6 +245,27 @@ async fn hops(Query(page): Query<HashMap<String, String>>) -> Json<Value> {
         "committed_at": NOW, "captured_at": null, "handled_at": null, "routed_at": null,
     });
     Json(json!({"items": [hop], "next_cursor": if is_second { Value::Null } else { json!("evt_1") }}))
+}
+
+/// Newest first, one on each page.
+async fn events(State(fake): State<Shared>, Query(page): Query<HashMap<String, String>>) -> Json<Value> {
+    let fake = fake.lock().unwrap();
+    let before = page.get("cursor");
+    let mut left = fake.events.iter().rev().filter(|(id, _)| before.is_none_or(|before| *id < before));
+    let (first, has_more) = (left.next(), left.next().is_some());
+    let next_cursor = first.filter(|_| has_more).map(|(id, _)| id);
+    Json(json!({"items": first.map(|(_, event)| event).into_iter().collect::<Vec<_>>(), "next_cursor": next_cursor}))
+}
+
+async fn event(State(fake): State<Shared>, Path(event_id): Path<String>) -> Reply {
+    let found = fake.lock().unwrap().events.get(&event_id).cloned();
+    found.map_or_else(|| problem(StatusCode::NOT_FOUND, "unknown_event"), |event| (StatusCode::OK, Json(event)))
+}
+
+async fn attempts(State(fake): State<Shared>, Path(delivery_id): Path<String>) -> Reply {
+    let found = fake.lock().unwrap().attempts.get(&delivery_id).cloned();
+    let page = |attempts| (StatusCode::OK, Json(json!({"items": Value::Array(attempts), "next_cursor": null})));
+    found.map_or_else(|| problem(StatusCode::NOT_FOUND, "unknown_delivery"), page)
 }
 
 async fn put_account(

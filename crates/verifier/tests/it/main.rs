@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod cli;
+#[path = "../../src/spans/example.rs"]
+mod example;
 mod fake;
 mod load;
+mod traces;
 mod verdict;
 
 use std::path::PathBuf;
