@@ -2,7 +2,7 @@
 //! collector's file exporter writes it. So whoever reads the one reads the other.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -21,8 +21,7 @@ const LARGEST_REQUEST: usize = 64 << 20;
 /// # Errors
 /// If the file can't be opened, or the address is taken.
 pub async fn serve(listen: SocketAddr, file: &Path, lifecycle: &Lifecycle) -> anyhow::Result<()> {
-    let opened = OpenOptions::new().append(true).create(true).open(file);
-    let opened = opened.with_context(|| format!("can't open {}", file.display()))?;
+    let opened = open(file).with_context(|| format!("can't open {}", file.display()))?;
     let receiver = Receiver { path: file.to_owned(), file: Mutex::new(opened) };
     let service = TraceServiceServer::new(receiver).max_decoding_message_size(LARGEST_REQUEST);
     tonic::transport::Server::builder()
@@ -30,6 +29,28 @@ pub async fn serve(listen: SocketAddr, file: &Path, lifecycle: &Lifecycle) -> an
         .serve_with_shutdown(listen, lifecycle.stopped())
         .await
         .with_context(|| format!("can't receive spans at {listen}"))
+}
+
+/// Opens the file to append to it. A receiver that was killed while it wrote has left half a line, which goes.
+fn open(path: &Path) -> io::Result<File> {
+    let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+    let mut end = file.metadata()?.len();
+    let mut chunk = [0; 64 << 10];
+    while end > 0 {
+        let start = end.saturating_sub(chunk.len() as u64);
+        let length = usize::try_from(end - start).map_err(io::Error::other)?;
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(&mut chunk[..length])?;
+        match chunk[..length].iter().rposition(|byte| *byte == b'\n') {
+            Some(newline) => {
+                end = start + newline as u64 + 1;
+                break;
+            }
+            None => end = start,
+        }
+    }
+    file.set_len(end)?;
+    Ok(file)
 }
 
 struct Receiver {
@@ -50,5 +71,28 @@ impl TraceService for Receiver {
         let written = self.file.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line);
         written.map_err(|error| Status::unavailable(format!("can't write to {}: {error}", self.path.display())))?;
         Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_line_of_one_that_was_killed_goes_and_whole_ones_stay() {
+        let path = std::env::temp_dir().join(format!("everhook-collector-{}", std::process::id()));
+        let long = "x".repeat(100_000);
+        for (before, after) in [
+            ("", String::new()),
+            ("{}\n{}\n", "{}\n{}\n".to_owned()),
+            ("{}\n{\"res", "{}\n".to_owned()),
+            (&format!("{{}}\n{long}"), "{}\n".to_owned()),
+            (&long, String::new()),
+        ] {
+            std::fs::write(&path, before).unwrap();
+            open(&path).unwrap().write_all(b"next\n").unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), after + "next\n");
+        }
+        std::fs::remove_file(&path).unwrap();
     }
 }

@@ -20,6 +20,7 @@ use serde::Serialize;
 use url::Url;
 
 use crate::portal::Portal;
+pub use trace::Trace;
 use window::WindowFlags;
 
 /// What the witness can do.
@@ -34,7 +35,7 @@ pub enum Command {
     /// List what Kafka still holds and the database does not know, after a restore: merchants may have been told of it.
     Phantoms(phantoms::Flags),
     /// Show the way of an event as a waterfall: its hops, their durations, and what was waited for.
-    Trace(trace::Flags),
+    Trace(Trace),
     /// Hold the spans of a run against the ledger: say which delivered event misses which hop, and what says a secret.
     Traces(traces::Flags),
     /// Say who owns a payment, event or delivery, and what it waits for.
@@ -74,7 +75,7 @@ pub fn run(command: Command) -> anyhow::Result<bool> {
             Command::Verdict(flags) => verdict::run(flags).await?,
             Command::Audit(flags) => audit::run(flags).await?,
             Command::Phantoms(flags) => phantoms::run(flags).await?,
-            Command::Trace(flags) => trace::run(&flags)?,
+            Command::Trace(trace) => trace::run(&trace)?,
             Command::Traces(flags) => traces::run(flags).await?,
             Command::Why(flags) => why::run(flags).await?,
         };

@@ -140,12 +140,12 @@ impl Report {
         let Some(measured) = &self.traced else { return Ok(()) };
         writeln!(
             f,
-            "## With traces\n\nThe full load to one merchant without spans, with every trace kept, and without again; all services and \
-             Restate are started\nanew each time. Restate makes spans of its own, and the receiver, which writes all of them \
+            "## With traces\n\nThe full load to one merchant without spans, with every trace kept, the same while the receiver stands still, \
+             and without again;\nall services and Restate are started anew with each change. Restate makes spans of its own, and the receiver, which writes all of them \
              down as JSON ({} MB), runs on the same\nmachine. What the two times without differ by is the machine's noise.\n",
             measured.bytes / 1_000_000,
         )?;
-        let mut table = Table::new(&["", "without, before", "with spans", "without, after"]);
+        let mut table = Table::new(&["", "without, before", "with spans", "nobody takes them", "without, after"]);
         let mut row = |what: &str, of: &dyn Fn(&Phase) -> String| {
             let cells = measured.phases().into_iter().map(of);
             table.push(std::iter::once(what.to_owned()).chain(cells).collect());

@@ -17,6 +17,8 @@ pub struct Traced {
     pub before: Phase,
     /// Every trace is kept; the receiver of the spans runs on the same machine.
     pub traced: Phase,
+    /// The same, and the receiver stands still.
+    pub stuck: Phase,
     /// Without spans, again.
     pub after: Phase,
     /// Bytes that the receiver wrote meanwhile.
@@ -26,15 +28,14 @@ pub struct Traced {
 impl Traced {
     /// In the order in which they were measured.
     #[must_use]
-    pub fn phases(&self) -> [&Phase; 3] {
-        [&self.before, &self.traced, &self.after]
+    pub fn phases(&self) -> [&Phase; 4] {
+        [&self.before, &self.traced, &self.stuck, &self.after]
     }
 
-    /// The throughput with spans, as a share of the mean without.
+    /// The throughput of a phase, as a share of the mean without spans.
     #[must_use]
-    pub fn share(&self) -> f64 {
-        let [before, traced, after] = self.phases().map(|phase| phase.delivered_per_second);
-        2.0 * traced / (before + after)
+    pub fn share(&self, phase: &Phase) -> f64 {
+        2.0 * phase.delivered_per_second / (self.before.delivered_per_second + self.after.delivered_per_second)
     }
 
     /// Leaves the stack as it was, but started anew.
@@ -44,17 +45,24 @@ impl Traced {
         lifecycle: &Lifecycle,
         progress: &Progress,
     ) -> anyhow::Result<Self> {
-        let run = async |name: &str, tracing: Tracing| {
-            stack.retrace(tracing).await?;
+        let drive = async |name: &str| {
             let runner = Runner::new(stack, lifecycle, progress).await?;
             runner.run(&format!("warm-up {name}"), warm_up).await?;
             runner.run(&format!("full load {name}"), load).await
         };
+        let run = async |name: &str, tracing: Tracing| {
+            stack.retrace(tracing).await?;
+            drive(name).await
+        };
         let before = run("without spans", Tracing::Off).await?;
         let traced = run("with spans", Tracing::Here).await?;
+        let stuck = {
+            let _frozen = stack.freeze(COLLECTOR).await?;
+            drive("with spans that nobody takes").await?
+        };
         let after = run("without spans again", Tracing::Off).await?;
         stack.stop(COLLECTOR).await?;
         let bytes = std::fs::metadata(stack.folder().logs().join(SPANS))?.len();
-        Ok(Self { before, traced, after, bytes })
+        Ok(Self { before, traced, stuck, after, bytes })
     }
 }

@@ -9,6 +9,7 @@ mod demo;
 mod down;
 mod exec;
 mod report;
+mod trace;
 mod up;
 
 use std::path::PathBuf;
@@ -39,6 +40,7 @@ enum Command {
     Bench(bench::Bench),
     CrashTest(crash_test::CrashTest),
     Chaos(chaos::Chaos),
+    Trace(trace::TraceCommand),
     Collect(collect::Collect),
     /// Stops a stack, and ends what a launcher that was killed has left behind.
     Down(down::Down),
@@ -74,6 +76,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Bench(bench) => bench.run(&setting, &lifecycle, &progress).await,
         Command::CrashTest(test) => test.run(&setting, &lifecycle, &progress).await,
         Command::Chaos(chaos) => chaos.run(&setting, &lifecycle, &progress).await,
+        Command::Trace(trace) => trace.run(),
         Command::Collect(collect) => collect.run(&lifecycle).await,
         Command::Down(down) => down.run().await,
         Command::Exec(exec) => exec.run(&setting, &lifecycle, &progress).await,

@@ -14,6 +14,7 @@ mod replaced;
 mod secrets;
 mod stalled;
 mod test_events;
+mod traces;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ use stack::components::{self, Cache, Installed};
 use stack::ports::{Door, Ports};
 use stack::progress::Progress;
 use stack::scratch::Scratch;
+use stack::spans::Tracing;
 use stack::{Kit, Stack};
 use url::Url;
 use verifier::account::Account;
@@ -61,6 +63,11 @@ struct Lab {
 impl Lab {
     /// Everything is up; `settings` are environment variables of our services.
     async fn start(settings: &[(&str, &str)]) -> Self {
+        Self::start_with(settings, Tracing::Off).await
+    }
+
+    /// As [`Lab::start`], and the spans go there.
+    async fn start_with(settings: &[(&str, &str)], tracing: Tracing) -> Self {
         let turn = TURN.lock().await;
         let progress = Progress::silent();
         let cache = Cache::choose(std::env::var_os("EVERHOOK_CACHE_DIR").map(Into::into)).unwrap();
@@ -68,6 +75,7 @@ impl Lab {
         let (mut scratch, folder) = Scratch::new().await.unwrap();
         let kit = Kit::Everything(components, binaries());
         let stack = Stack::new(folder, Ports::free().unwrap(), kit, progress).unwrap();
+        let stack = stack.with_tracing(tracing);
         let stack = settings.iter().fold(stack, |stack, (name, value)| stack.with_setting(name, value));
         if let Err(error) = stack.start_all().await {
             panic!("{error:#}; the logs are in {}", scratch.keep_logs().display());
