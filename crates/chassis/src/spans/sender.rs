@@ -11,10 +11,10 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use super::spool::Spool;
 use super::{Flags, SENDER, Span};
+use crate::Lifecycle;
 use crate::backoff::Backoff;
 use crate::error_chain::Chain;
 
@@ -61,7 +61,35 @@ pub enum Error {
 pub struct Sender {
     waiting: mpsc::Sender<Span>,
     kept: Kept,
-    dropped: AtomicU64,
+    counts: Arc<Counts>,
+}
+
+/// What became of the spans of this process.
+#[derive(Debug, Default)]
+struct Counts {
+    sent: AtomicU64,
+    /// Too many were waiting.
+    no_room: AtomicU64,
+    /// The collector has not taken them for too long.
+    not_taken: AtomicU64,
+}
+
+impl Counts {
+    fn sent(&self, count: u64) {
+        self.sent.fetch_add(count, Ordering::Relaxed);
+        metrics::counter!(SENT).increment(count);
+    }
+
+    fn not_taken(&self, count: u64) {
+        self.not_taken.fetch_add(count, Ordering::Relaxed);
+        metrics::counter!(DROPPED, "reason" => "not_taken").increment(count);
+    }
+
+    /// Answers how many there were before.
+    fn no_room(&self) -> u64 {
+        metrics::counter!(DROPPED, "reason" => "no_room").increment(1);
+        self.no_room.fetch_add(1, Ordering::Relaxed)
+    }
 }
 
 /// The spool, if there is one.
@@ -71,7 +99,8 @@ struct Kept(Option<Arc<Mutex<Spool>>>);
 /// What sends; it is told when the process ends.
 #[derive(Debug)]
 pub struct Sending {
-    ends: CancellationToken,
+    /// Of its own: it ends after everything that makes spans.
+    lifecycle: Lifecycle,
     task: JoinHandle<()>,
 }
 
@@ -80,6 +109,14 @@ pub struct Sending {
 /// # Errors
 /// If the endpoint or the spool can't be used.
 pub fn start(flags: &Flags, service: &'static str) -> Result<Option<Sending>, Error> {
+    let Some((sender, sending)) = sender(flags, service)? else { return Ok(None) };
+    if SENDER.set(sender).is_err() {
+        tracing::error!("spans are sent already; what would send them once more does nothing");
+    }
+    Ok(Some(sending))
+}
+
+fn sender(flags: &Flags, service: &'static str) -> Result<Option<(Sender, Sending)>, Error> {
     let Some(endpoint) = &flags.otlp_endpoint else { return Ok(None) };
     let endpoint_error = |source| Error::Endpoint { endpoint: endpoint.to_string(), source };
     let mut exporter = SpanExporter::builder()
@@ -95,18 +132,18 @@ pub fn start(flags: &Flags, service: &'static str) -> Result<Option<Sending>, Er
     });
     let kept = Kept(spool.transpose()?.map(Mutex::new).map(Arc::new));
     let (waiting, spans) = mpsc::channel(MOST_WAITING);
-    let ends = CancellationToken::new();
+    let (lifecycle, counts) = (Lifecycle::default(), Arc::<Counts>::default());
     let courier = Courier {
         exporter,
         scope: InstrumentationScope::builder("everhook").with_version(env!("CARGO_PKG_VERSION")).build(),
         kept: kept.clone(),
-        ends: ends.clone(),
+        counts: counts.clone(),
+        lifecycle: lifecycle.clone(),
         is_failing: false,
     };
-    if SENDER.set(Sender { waiting, kept, dropped: AtomicU64::new(0) }).is_err() {
-        tracing::error!("spans are sent already; what would send them once more does nothing");
-    }
-    Ok(Some(Sending { ends, task: tokio::spawn(courier.run(spans)) }))
+    let task = lifecycle.spawn(courier.run(spans));
+    let sending = Sending { lifecycle, task };
+    Ok(Some((Sender { waiting, kept, counts }, sending)))
 }
 
 fn resource(service: &'static str) -> Resource {
@@ -124,8 +161,7 @@ fn resource(service: &'static str) -> Resource {
 impl Sender {
     pub(super) fn take(&self, span: Span) {
         let Ok(place) = self.waiting.try_reserve() else {
-            let dropped = self.dropped.fetch_add(1, Ordering::Relaxed);
-            metrics::counter!(DROPPED, "reason" => "no_room").increment(1);
+            let dropped = self.counts.no_room();
             // A process that drops many says so now and then.
             if dropped.is_multiple_of(10_000) {
                 tracing::warn!(
@@ -162,10 +198,13 @@ impl Kept {
 impl Sending {
     /// The process ends, and nothing makes spans any more: what is waiting is sent, if that is done soon. What is in a spool
     /// is there for the process that follows.
-    pub async fn finish(self) {
-        self.ends.cancel();
-        if tokio::time::timeout(LAST_WORDS, self.task).await.is_err() {
+    pub async fn finish(mut self) {
+        self.lifecycle.stop();
+        if tokio::time::timeout(LAST_WORDS, &mut self.task).await.is_err() {
             tracing::warn!("some spans were not sent before the end");
+            self.task.abort();
+            // It has ended now, and lets go of the spool.
+            let _ = self.task.await;
         }
     }
 }
@@ -174,7 +213,8 @@ struct Courier {
     exporter: SpanExporter,
     scope: InstrumentationScope,
     kept: Kept,
-    ends: CancellationToken,
+    counts: Arc<Counts>,
+    lifecycle: Lifecycle,
     is_failing: bool,
 }
 
@@ -183,9 +223,8 @@ impl Courier {
         self.left_behind().await;
         let mut batch = Vec::with_capacity(MOST_IN_A_BATCH);
         loop {
-            tokio::select! {
-                () = tokio::time::sleep(GATHERED_FOR) => {}
-                () = self.ends.cancelled() => spans.close(),
+            if !self.lifecycle.sleep(GATHERED_FOR).await {
+                spans.close();
             }
             while !spans.is_empty() {
                 spans.recv_many(&mut batch, MOST_IN_A_BATCH).await;
@@ -237,7 +276,7 @@ impl Courier {
                     if std::mem::take(&mut self.is_failing) {
                         tracing::info!("the collector takes spans again");
                     }
-                    metrics::counter!(SENT).increment(count);
+                    self.counts.sent(count);
                     return;
                 }
                 Err(error) => error,
@@ -246,10 +285,64 @@ impl Courier {
                 tracing::warn!(error = %Chain(&error), "the collector does not take spans; they wait, and then they are dropped");
             }
             if began.elapsed() >= GIVEN_UP_AFTER {
-                metrics::counter!(DROPPED, "reason" => "not_taken").increment(count);
+                self.counts.not_taken(count);
                 return;
             }
             tokio::time::sleep(backoff.next_wait()).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::path::PathBuf;
+    use std::time::SystemTime;
+
+    use super::*;
+
+    fn span(n: u64) -> Span {
+        Span::new("webhook.post", 7, n + 1, (SystemTime::now(), SystemTime::now())).with("event.id", "evt_7")
+    }
+
+    fn flags(port: u16, span_spool: Option<PathBuf>) -> Flags {
+        Flags { otlp_endpoint: Some(format!("http://127.0.0.1:{port}").parse().unwrap()), span_spool }
+    }
+
+    /// Hands over three times as many as there is room for.
+    async fn overrun(flags: &Flags) -> (Sender, Sending) {
+        let (sender, sending) = sender(flags, "consumer").unwrap().unwrap();
+        (0..3 * MOST_WAITING as u64).for_each(|n| sender.take(span(n)));
+        tokio::task::yield_now().await;
+        (sender, sending)
+    }
+
+    #[tokio::test]
+    async fn what_nobody_takes_is_dropped_and_counted_and_nobody_waits() {
+        // One that is gone, and one that accepts and never answers.
+        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        for port in [gone, silent.local_addr().unwrap().port()] {
+            let (sender, sending) = overrun(&flags(port, None)).await;
+            let dropped = sender.counts.no_room.load(Ordering::Relaxed);
+            assert_eq!(dropped, 2 * MOST_WAITING as u64, "the rest waits");
+            assert_eq!(sender.counts.sent.load(Ordering::Relaxed), 0);
+            let began = Instant::now();
+            sending.finish().await;
+            assert!(began.elapsed() < 4 * LAST_WORDS, "a process that ends is not held up");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_not_taken_is_in_the_spool_for_the_process_that_follows() {
+        let folder = std::env::temp_dir().join(format!("everhook-sender-{}", std::process::id()));
+        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (sender, sending) = overrun(&flags(gone, Some(folder.clone()))).await;
+        sending.finish().await;
+        drop(sender);
+        let next = Spool::open(&folder, "consumer").unwrap();
+        let left: usize = next.left_behind().unwrap().iter().map(|segment| segment.spans.len()).sum();
+        assert_eq!(left, MOST_WAITING);
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }
