@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use cdc_relay::flags::Flags;
 use cdc_relay::report::{self, Report};
-use chassis::{metrics, server, telemetry};
+use chassis::{server, telemetry};
 use clap::Parser as _;
 
 fn main() -> anyhow::Result<()> {
@@ -13,13 +13,10 @@ fn main() -> anyhow::Result<()> {
     telemetry::init(flags.service.log_format, &filter)?;
     flags.check().context("the configuration can't be used")?;
     flags.service.run(env!("CARGO_PKG_NAME"), flags.listen, &flags, async |lifecycle| {
-        let metrics = metrics::install()?;
         let report = Report::new();
         let (relay, watch) = flags.assemble(report.clone()).context("the configuration can't be used")?;
         let listener = server::bind(flags.listen)?;
-        let router = metrics::router(metrics.clone()).merge(report::router(report));
-        server::serve(lifecycle, listener, router);
-        metrics::keep_up(lifecycle, metrics);
+        server::serve(lifecycle, listener, report::router(report));
         lifecycle.spawn_vital("slot watch", watch.run(lifecycle.clone()));
         lifecycle.spawn_vital("relay", relay.run(lifecycle.clone()));
         Ok(())

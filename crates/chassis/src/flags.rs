@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use metrics_exporter_prometheus::BuildError;
+
 use crate::lifecycle::StillRunning;
 use crate::telemetry::LogFormat;
-use crate::{Lifecycle, health, lifecycle, spans};
+use crate::{Lifecycle, health, lifecycle, metrics, spans};
 
 /// What every service takes.
 #[derive(Debug, Clone, clap::Args)]
@@ -50,7 +52,7 @@ impl ServiceFlags {
         serve: impl AsyncFnOnce(&Lifecycle) -> Result<(), E>,
     ) -> Result<(), E>
     where
-        E: From<health::Error> + From<std::io::Error> + From<StillRunning> + From<spans::Error>,
+        E: From<health::Error> + From<std::io::Error> + From<StillRunning> + From<BuildError> + From<spans::Error>,
     {
         if self.check_health {
             health::ask(listen)?;
@@ -61,6 +63,7 @@ impl ServiceFlags {
         tracing::info!(?flags, "starting");
         lifecycle::run(self.threads, async {
             let lifecycle = Lifecycle::on_signals()?;
+            metrics::install(&lifecycle)?;
             let sending = spans::start(&self.trace, name)?;
             serve(&lifecycle).await?;
             let finished = lifecycle.finish(self.shutdown_timeout).await;

@@ -16,7 +16,7 @@ use tower_service::Service as _;
 
 use crate::connections::{self, Farewell};
 use crate::listener::{self, Passed};
-use crate::{Lifecycle, Problem};
+use crate::{Lifecycle, Problem, metrics};
 
 /// The server could not start or died.
 #[derive(Debug, thiserror::Error)]
@@ -77,9 +77,9 @@ pub fn take_over(address: SocketAddr) -> Result<TcpListener, Error> {
 
 /// Serves until the lifecycle stops. The requests that come before their connection has heard of that are served, too;
 /// each answer then says that it is its connection's last.
-/// Adds `GET /health` (200 as soon as the process serves) and a problem+json answer for unknown paths.
+/// Adds `GET /health` (200 as soon as the process serves), `GET /metrics`, and a problem+json answer for unknown paths.
 pub fn serve(lifecycle: &Lifecycle, listener: TcpListener, router: Router) {
-    let router = router
+    let router = metrics::beside(router)
         .route("/health", get(|| async { "ok" }))
         .fallback(|| async { Problem::not_found("there is nothing at this path") });
     let own = lifecycle.clone();

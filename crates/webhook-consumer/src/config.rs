@@ -84,6 +84,9 @@ pub struct Serve {
     /// Where Restate's invocations come in, over HTTP/2.
     #[arg(long, env = "EVERHOOK_LISTEN", default_value = "127.0.0.1:9080")]
     pub listen: Listen,
+    /// Where to serve /metrics and /health, if anywhere: the other door is Restate's alone.
+    #[arg(long, env = "EVERHOOK_METRICS_LISTEN")]
+    pub metrics_listen: Option<Listen>,
     #[command(flatten)]
     pub restate: RestateFlags,
     /// Restate's ingress: overdue work is sent there.

@@ -55,6 +55,9 @@ async fn serve(flags: &Serve, lifecycle: &Lifecycle) -> anyhow::Result<()> {
     let endpoint = handlers::endpoint(deliverer, flags.identity_key()?.as_deref())?;
     let listener = chassis::server::bind(flags.listen)?;
     server::serve(lifecycle, listener, endpoint);
+    if let Some(address) = flags.metrics_listen {
+        chassis::metrics::serve(lifecycle, address)?;
+    }
     reconciler::start(lifecycle, flags, ledger)?;
     Ok(())
 }
