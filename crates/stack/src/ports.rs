@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, bail};
 
-use crate::spans::COLLECTOR;
+use crate::spans::{COLLECTOR, Tracing};
 
 /// Something that listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -155,13 +155,18 @@ impl Ports {
         self.0.get(&door).copied().unwrap_or_else(|| door.documented())
     }
 
-    /// Checks that nothing listens on the components' ports, and on the services' unless `components_only`.
+    /// Checks that nothing listens on the components' ports, and on the services' unless `components_only`; on the port of the
+    /// receiver of spans only if there is to be one.
     ///
     /// # Errors
     /// Names the first port that is taken, and the flag that chooses another.
-    pub fn check_free(&self, components_only: bool) -> anyhow::Result<()> {
+    pub fn check_free(&self, components_only: bool, tracing: &Tracing) -> anyhow::Result<()> {
         let mut given = BTreeMap::new();
-        for door in Door::ALL.into_iter().filter(|door| !components_only || door.is_component()) {
+        let opens = |door: &Door| match door {
+            Door::Collector => !components_only && *tracing == Tracing::Here,
+            door => !components_only || door.is_component(),
+        };
+        for door in Door::ALL.into_iter().filter(opens) {
             let port = self.of(door);
             let name = door.name();
             if let Some(other) = given.insert(port, name) {
@@ -251,7 +256,7 @@ mod tests {
         numbers.sort_unstable();
         numbers.dedup();
         assert_eq!(numbers.len(), Door::ALL.len() + 1);
-        ports.check_free(false).unwrap();
+        ports.check_free(false, &Tracing::Here).unwrap();
     }
 
     #[test]
@@ -275,8 +280,8 @@ mod tests {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         ports.0.insert(Door::Portal, port);
-        ports.check_free(true).unwrap();
-        let error = ports.check_free(false).unwrap_err().to_string();
+        ports.check_free(true, &Tracing::Here).unwrap();
+        let error = ports.check_free(false, &Tracing::Here).unwrap_err().to_string();
         assert!(error.starts_with(&format!("port {port}, which portal is to listen on, is in use")), "{error}");
         assert!(error.contains("--port portal="), "{error}");
     }
@@ -285,7 +290,7 @@ mod tests {
     fn a_port_for_two_doors_is_refused() {
         let mut ports = Ports::free().unwrap();
         ports.0.insert(Door::Portal, ports.of(Door::Kafka));
-        let error = ports.check_free(false).unwrap_err().to_string();
+        let error = ports.check_free(false, &Tracing::Here).unwrap_err().to_string();
         assert!(error.contains("is given to kafka and to portal"), "{error}");
     }
 
@@ -295,5 +300,18 @@ mod tests {
         assert_eq!(Ports::documented(&[choice]).of(Door::Postgres), 5433);
         assert_eq!("postgres=0".parse::<Choice>(), Err("0 is no port".to_owned()));
         assert!("postgre=1".parse::<Choice>().unwrap_err().contains("there are postgres, kafka"));
+    }
+
+    #[test]
+    fn the_port_of_the_receiver_of_spans_may_be_taken_where_it_is_not_needed() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut ports = Ports::free().unwrap();
+        ports.0.insert(Door::Collector, taken.local_addr().unwrap().port());
+        let error = ports.check_free(false, &Tracing::Here).unwrap_err().to_string();
+        assert!(error.contains("collector") && error.contains("--port collector="), "{error}");
+        let elsewhere = Tracing::Elsewhere("http://127.0.0.1:4317".parse().unwrap());
+        for tracing in [Tracing::Off, elsewhere] {
+            ports.check_free(false, &tracing).unwrap();
+        }
     }
 }

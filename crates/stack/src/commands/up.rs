@@ -50,7 +50,8 @@ impl Up {
         }
         postgres::check_reaches(folder.root(), "--data-dir")?;
         let ports = Ports::documented(&self.ports);
-        ports.check_free(self.components_only)?;
+        let tracing = self.tracing.tracing();
+        ports.check_free(self.components_only, &tracing)?;
         if self.fresh {
             folder.empty()?;
         }
@@ -66,7 +67,7 @@ impl Up {
             Some(binaries) => Kit::Everything(components, binaries),
             None => Kit::Components(components),
         };
-        let stack = Stack::new(folder, ports, kit, progress.clone())?.with_tracing(self.tracing.tracing());
+        let stack = Stack::new(folder, ports, kit, progress.clone())?.with_tracing(tracing);
         let lived = tokio::select! {
             lived = live(&stack, self.components_only, progress) => lived,
             () = lifecycle.stopped() => Ok(()),

@@ -118,10 +118,14 @@ fn the_benchmark_measures_every_process_and_writes_its_page() {
         );
         assert!(verdict["delivered"].as_u64().unwrap() > 40, "{report}");
     }
+    for phase in ["before", "traced", "stuck", "after"] {
+        assert_eq!(report["traced"][phase]["verdict"]["delivered"], 200, "{report}");
+    }
+    assert!(report["traced"]["bytes"].as_u64().unwrap() > 200 * 2_000, "there are no spans: {report}");
     let text = std::fs::read_to_string(&page).unwrap();
     std::fs::remove_file(&page).unwrap();
     let headings = ["# Benchmark", "## Goals", "## Unloaded", "## Full load", "## CPU time", "## Memory"];
-    for heading in headings.into_iter().chain(["## Beside an endpoint that never answers"]) {
+    for heading in headings.into_iter().chain(["## With traces", "## Beside an endpoint that never answers"]) {
         assert!(text.lines().any(|line| line == heading), "{heading} is missing: {text}");
     }
     assert_eq!(temporary.left_behind(), Vec::<PathBuf>::new());
