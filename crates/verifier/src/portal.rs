@@ -96,7 +96,7 @@ struct Attempt {
 }
 
 /// As the ledger calls an attempt that was begun and has no result: whoever made it died, or was cut off.
-const UNKNOWN: &str = "unknown";
+pub(crate) const UNKNOWN: &str = "unknown";
 
 impl Portal {
     /// The door; each single try is given `one_try`.

@@ -122,9 +122,7 @@ impl Judgement {
         let faults = self.faulty.iter().flat_map(|faulty| &faulty.faults);
         faults.filter(|fault| fault.kind == Kind::Missing).filter_map(|fault| fault.hop).collect()
     }
-}
 
-impl Judgement {
     /// How often each kind of fault is there, by the hop: one cause makes many faults of one kind.
     #[must_use]
     pub fn by_kind(&self) -> BTreeMap<(Kind, Option<&'static str>), usize> {

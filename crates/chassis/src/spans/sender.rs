@@ -70,19 +70,12 @@ struct Counts {
     sent: AtomicU64,
     /// Too many were waiting.
     no_room: AtomicU64,
-    /// The collector has not taken them for too long.
-    not_taken: AtomicU64,
 }
 
 impl Counts {
     fn sent(&self, count: u64) {
         self.sent.fetch_add(count, Ordering::Relaxed);
         metrics::counter!(SENT).increment(count);
-    }
-
-    fn not_taken(&self, count: u64) {
-        self.not_taken.fetch_add(count, Ordering::Relaxed);
-        metrics::counter!(DROPPED, "reason" => "not_taken").increment(count);
     }
 
     /// Answers how many there were before.
@@ -93,7 +86,7 @@ impl Counts {
 }
 
 /// The spool, if there is one.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct Kept(Option<Arc<Mutex<Spool>>>);
 
 /// What sends; it is told when the process ends.
@@ -285,7 +278,7 @@ impl Courier {
                 tracing::warn!(error = %Chain(&error), "the collector does not take spans; they wait, and then they are dropped");
             }
             if began.elapsed() >= GIVEN_UP_AFTER {
-                self.counts.not_taken(count);
+                metrics::counter!(DROPPED, "reason" => "not_taken").increment(count);
                 return;
             }
             tokio::time::sleep(backoff.next_wait()).await;

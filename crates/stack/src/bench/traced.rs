@@ -1,5 +1,5 @@
-//! What traces cost: the same full load without spans, with all of them, and without again. What the two times without differ
-//! by is the machine's noise.
+//! What traces cost: the same full load without spans, with all of them, with all of them while nobody takes them, and without
+//! again. What the two times without differ by is the machine's noise.
 
 use chassis::Lifecycle;
 use serde::Serialize;

@@ -44,7 +44,7 @@ pub struct Bench {
     /// Events that are queued for an endpoint that never answers, to see what it costs the others; 0 leaves that out.
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
     silent_events: u64,
-    /// Payments of each of the three phases that say what traces cost; 0 leaves them out.
+    /// Payments of each of the four phases that say what traces cost; 0 leaves them out.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(0..=10_000_000))]
     traced_payments: u64,
     /// Payments a second to the others, without it, with it, and without it again.

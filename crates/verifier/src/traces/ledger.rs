@@ -3,8 +3,7 @@
 use domain::ids::{AttemptId, DeliveryId, EndpointId, EventId, MerchantId};
 use serde::Deserialize;
 
-/// As the ledger calls an attempt that was begun and has no result.
-const UNKNOWN: &str = "unknown";
+use crate::portal::UNKNOWN;
 
 /// The events of a window that were delivered to at least one endpoint.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
