@@ -11,7 +11,7 @@ mod sender;
 mod spool;
 
 use std::borrow::Cow;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use opentelemetry::trace::{Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
@@ -35,20 +35,26 @@ pub enum Kind {
     Consumer,
 }
 
-/// The value of an attribute.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// By a name of its own, for serde takes what it sees to be borrowed for what it reads from.
+type Word = &'static str;
+
+/// The value of an attribute. What is sent is copied on its way; a text is shared then.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Value {
     /// A truth.
     Flag(bool),
     /// A number.
     Number(i64),
+    /// A text that is always the same; read from the spool, it is any text.
+    #[serde(skip_deserializing)]
+    Word(Word),
     /// A text.
-    Text(Cow<'static, str>),
+    Text(Arc<str>),
 }
 
 /// A span that has ended. Its trace is one that is kept.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Span {
     /// What was done.
     pub name: Cow<'static, str>,
@@ -80,10 +86,10 @@ pub fn are_kept() -> bool {
     SENDER.get().is_some()
 }
 
-/// Hands over a span that has ended.
-pub fn end(span: Span) {
-    if let Some(sender) = SENDER.get() {
-        sender.take(span);
+/// Hands over spans that have ended. It costs less for many at once.
+pub fn end(spans: Vec<Span>) {
+    if let Some(sender) = SENDER.get().filter(|_| !spans.is_empty()) {
+        sender.take(spans);
     }
 }
 
@@ -193,14 +199,15 @@ impl From<Value> for opentelemetry::Value {
         match value {
             Value::Flag(flag) => Self::Bool(flag),
             Value::Number(number) => Self::I64(number),
+            Value::Word(word) => Self::String(word.into()),
             Value::Text(text) => Self::String(text.into()),
         }
     }
 }
 
-impl From<&'static str> for Value {
-    fn from(text: &'static str) -> Self {
-        Self::Text(text.into())
+impl From<Word> for Value {
+    fn from(word: Word) -> Self {
+        Self::Word(word)
     }
 }
 

@@ -46,7 +46,7 @@ fn received(headers: &HeaderMap, began: SystemTime, status: u16) {
             .with("http.request.method", "POST")
             .with("http.route", "/webhooks/{endpoint_id}")
             .with("http.response.status_code", status);
-        spans::end(span);
+        spans::end(vec![span]);
     }
 }
 

@@ -92,7 +92,7 @@ impl Trace {
             .with_some("merchant.id", self.merchant_id.get().map(MerchantId::to_string))
             // A refusal is the client's.
             .failed((status >= 500).then(|| "the database did not do its part".into()));
-        spans::end(span);
+        spans::end(vec![span]);
     }
 
     /// What is written since `began` is committed.
@@ -105,7 +105,7 @@ impl Trace {
             .kind(Kind::Client)
             .with("db.system.name", "postgresql")
             .with("db.query.summary", summary);
-        spans::end(span);
+        spans::end(vec![span]);
     }
 }
 

@@ -55,7 +55,6 @@ pub fn posted(attempt: &Attempt, asked_at: SystemTime, began: SystemTime, result
         .with_some("http.response.status_code", result.status)
         .with_some("error.type", failure)
         .failed(failure.map(Into::into));
-    spans::end(post);
     let restate = RESTATE.try_with(|restate| *restate).ok().flatten();
     let whole = span(Hop::Attempt, asked_at)
         .under(trace.once(Hop::Route))
@@ -63,5 +62,5 @@ pub fn posted(attempt: &Attempt, asked_at: SystemTime, began: SystemTime, result
         .with("delivery.outcome", outcome)
         .linked(restate.map(|restate| (restate.trace_id, restate.span_id)))
         .failed(failure.map(Into::into));
-    spans::end(whole);
+    spans::end(vec![post, whole]);
 }

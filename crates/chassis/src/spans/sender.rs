@@ -31,6 +31,9 @@ const GIVEN_UP_AFTER: Duration = Duration::from_secs(30);
 /// A process that ends sends for so long what it still has.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
+/// It is told whenever so many more are dropped.
+const TOLD_EVERY: u64 = 10_000;
+
 /// Spans were sent or dropped.
 const SENT: &str = "everhook_spans_sent_total";
 const DROPPED: &str = "everhook_spans_dropped_total";
@@ -79,9 +82,9 @@ impl Counts {
     }
 
     /// Answers how many there were before.
-    fn no_room(&self) -> u64 {
-        metrics::counter!(DROPPED, "reason" => "no_room").increment(1);
-        self.no_room.fetch_add(1, Ordering::Relaxed)
+    fn no_room(&self, count: u64) -> u64 {
+        metrics::counter!(DROPPED, "reason" => "no_room").increment(count);
+        self.no_room.fetch_add(count, Ordering::Relaxed)
     }
 }
 
@@ -152,26 +155,25 @@ fn resource(service: &'static str) -> Resource {
 }
 
 impl Sender {
-    pub(super) fn take(&self, span: Span) {
-        let Ok(place) = self.waiting.try_reserve() else {
-            let dropped = self.counts.no_room();
+    pub(super) fn take(&self, spans: Vec<Span>) {
+        let Ok(places) = self.waiting.try_reserve_many(spans.len()) else {
+            let count = u64::try_from(spans.len()).unwrap_or(u64::MAX);
+            let before = self.counts.no_room(count);
             // A process that drops many says so now and then.
-            if dropped.is_multiple_of(10_000) {
-                tracing::warn!(
-                    dropped = dropped + 1,
-                    "spans are dropped: the collector takes them too slowly, or not at all"
-                );
+            if before == 0 || before / TOLD_EVERY != (before + count) / TOLD_EVERY {
+                let dropped = before + count;
+                tracing::warn!(dropped, "spans are dropped: the collector takes them too slowly, or not at all");
             }
             return;
         };
-        self.kept.append(&span);
-        place.send(span);
+        self.kept.append(&spans);
+        places.zip(spans).for_each(|(place, span)| place.send(span));
     }
 }
 
 impl Kept {
-    fn append(&self, span: &Span) {
-        self.with(|spool| spool.append(span));
+    fn append(&self, spans: &[Span]) {
+        self.with(|spool| spool.append(spans));
     }
 
     fn finish(&self, spans: usize) {
@@ -305,7 +307,7 @@ mod tests {
     /// Hands over three times as many as there is room for.
     async fn overrun(flags: &Flags) -> (Sender, Sending) {
         let (sender, sending) = sender(flags, "consumer").unwrap().unwrap();
-        (0..3 * MOST_WAITING as u64).for_each(|n| sender.take(span(n)));
+        (0..3 * MOST_WAITING as u64).for_each(|n| sender.take(vec![span(n)]));
         tokio::task::yield_now().await;
         (sender, sending)
     }

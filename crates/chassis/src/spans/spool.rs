@@ -24,7 +24,7 @@ pub struct Spool {
     done: u64,
     /// Oldest first; the last one is written to.
     segments: VecDeque<Segment>,
-    line: Vec<u8>,
+    lines: Vec<u8>,
     made: u32,
 }
 
@@ -50,7 +50,7 @@ impl Spool {
             appended: 0,
             done: 0,
             segments: VecDeque::new(),
-            line: Vec::new(),
+            lines: Vec::new(),
             made: 0,
         };
         spool.grow()?;
@@ -83,21 +83,23 @@ impl Spool {
         Ok(all)
     }
 
-    /// Appends a span; it is with the system when this returns.
+    /// Appends spans; they are with the system when this returns.
     ///
     /// # Errors
-    /// If it can't be written.
-    pub fn append(&mut self, span: &Span) -> io::Result<()> {
-        self.line.clear();
-        serde_json::to_writer(&mut self.line, span)?;
-        self.line.push(b'\n');
+    /// If they can't be written.
+    pub fn append(&mut self, spans: &[Span]) -> io::Result<()> {
+        self.lines.clear();
+        for span in spans {
+            serde_json::to_writer(&mut self.lines, span)?;
+            self.lines.push(b'\n');
+        }
         if self.segments.back().is_none_or(|segment| segment.bytes >= SEGMENT) {
             self.grow()?;
         }
         if let Some(segment) = self.segments.back_mut() {
-            segment.file.write_all(&self.line)?;
-            self.appended += 1;
-            segment.bytes += u64::try_from(self.line.len()).unwrap_or(u64::MAX);
+            segment.file.write_all(&self.lines)?;
+            self.appended += u64::try_from(spans.len()).unwrap_or(u64::MAX);
+            segment.bytes += u64::try_from(self.lines.len()).unwrap_or(u64::MAX);
             segment.through = self.appended;
         }
         Ok(())
@@ -192,7 +194,8 @@ mod tests {
     fn what_was_not_sent_is_there_for_the_next_process_and_only_once() {
         let folder = folder("left");
         let mut dead = Spool::open(&folder, "consumer").unwrap();
-        (0..3).for_each(|n| dead.append(&span(n)).unwrap());
+        dead.append(&[span(0), span(1)]).unwrap();
+        dead.append(&[span(2)]).unwrap();
         dead.segments.back_mut().unwrap().file.write_all(br#"{"name":"cut o"#).unwrap();
         let next = Spool::open(&folder, "consumer").unwrap();
         assert!(next.left_behind().unwrap().is_empty(), "it lives");
@@ -202,7 +205,8 @@ mod tests {
         let mut left = next.left_behind().unwrap();
         assert!(next.left_behind().unwrap().is_empty(), "somebody has it in hand");
         let left = left.pop().unwrap();
-        assert_eq!(left.spans, [span(0), span(1), span(2)]);
+        let as_json = |spans: &[Span]| serde_json::to_string(spans).unwrap();
+        assert_eq!(as_json(&left.spans), as_json(&[span(0), span(1), span(2)]));
         left.remove().unwrap();
         assert_eq!(files(&folder), 2, "those of the two that live");
         std::fs::remove_dir_all(&folder).unwrap();
@@ -213,7 +217,7 @@ mod tests {
         let folder = folder("segments");
         let mut spool = Spool::open(&folder, "consumer").unwrap();
         let most = 12_000;
-        (0..most).for_each(|n| spool.append(&span(n)).unwrap());
+        (0..most).for_each(|n| spool.append(&[span(n)]).unwrap());
         let all = files(&folder);
         assert!(all > 2, "{all}");
         spool.finish(5_000).unwrap();

@@ -21,6 +21,7 @@ use store::ledger::{Endpoint, Event, Exchange, Guard, LoggedAttempt, Seen, StepR
 use uuid::Uuid;
 
 use super::gates::{self, Admitted, Timed, Wanted};
+use super::spans::Spans;
 use super::{answers_in_time, firsts, millis, order, spans, storable};
 use crate::app::{App, Core};
 use crate::compose;
@@ -127,9 +128,10 @@ pub async fn steps(core: &Core, items: &[Ask]) -> Result<Vec<Answer>, store::Err
     for ((index, _), answer) in in_line.into_iter().zip(asked) {
         answers[index] = answer;
     }
+    let mut spans = Spans::default();
     for answer in &answers {
         if let Answer::Attempt(attempt) = answer {
-            spans::read(attempt, since);
+            spans::read(&mut spans, attempt, since);
         }
     }
     Ok(answers)

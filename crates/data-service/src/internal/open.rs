@@ -17,6 +17,7 @@ use store::ledger::{Endpoint, Event, Route, Routed};
 use super::first_time::{Before, Draft, Drawn, drafts, draw, is_in_line, wants};
 use super::gates::{self, Timed, Wanted};
 use super::order::OpenedInLine;
+use super::spans::Spans;
 use super::{answers_in_time, firsts, next, order, spans, storable};
 use crate::app::{App, Core};
 
@@ -112,9 +113,10 @@ async fn open(core: &Core, items: &[Open]) -> Result<Vec<Opened>, store::Error> 
     let fan_out: HashMap<String, usize> =
         routes.iter().map(|route| (route.event_id.clone(), route.deliveries.len())).collect();
     let mut won = win(core, routes).await?;
+    let mut spans = Spans::default();
     for (item, id) in items.iter().zip(&ids).filter(|(_, id)| won.contains(*id)) {
         if let (Some(event), Some(deliveries)) = (events.get(id), fan_out.get(id)) {
-            spans::routed(core, item, event, *deliveries);
+            spans::routed(&mut spans, core, item, event, *deliveries);
         }
     }
     for stage in &mut stages {
@@ -140,9 +142,10 @@ async fn open(core: &Core, items: &[Open]) -> Result<Vec<Opened>, store::Error> 
     };
     for (_, stage) in ids.iter().zip(&stages).filter(|(id, _)| won.contains(*id)) {
         if let Stage::Routes(Opened::Deliveries { attempts, .. }) = stage {
-            attempts.iter().for_each(|attempt| spans::read(attempt, since));
+            attempts.iter().for_each(|attempt| spans::read(&mut spans, attempt, since));
         }
     }
+    drop(spans);
     answer(core, items, ids.into_iter().zip(stages), &won, in_order).await
 }
 

@@ -18,6 +18,7 @@ use store::transaction::{begin, commit};
 use super::first_time::{Before, Draft, Drawn, drafts, draw, wants};
 use super::gates::{self, Wanted};
 use super::next::{Asked, Finished};
+use super::spans::Spans;
 use super::{jobs, next, record, spans};
 use crate::app::Core;
 use crate::compose;
@@ -129,8 +130,9 @@ pub async fn open(core: &Core, item: &Open, event: &Event, endpoints: &[Endpoint
     keep(&mut transaction, standing).await?;
     commit(transaction).await?;
     connection.keep();
+    let mut spans = Spans::default();
     for (item, event, deliveries) in &routed {
-        spans::routed(core, item, event, *deliveries);
+        spans::routed(&mut spans, core, item, event, *deliveries);
     }
     Ok(opened)
 }

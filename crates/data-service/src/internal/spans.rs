@@ -23,8 +23,18 @@ fn trace(core: &Core, event: &Event) -> Option<(EventTrace, Option<u64>)> {
     EventTrace::of(event.event_id.parse().ok()?, event.traceparent.as_deref(), core.sample_ratio)
 }
 
+/// Spans of one batch. They are handed over together when this is dropped.
+#[derive(Debug, Default)]
+pub struct Spans(Vec<Span>);
+
+impl Drop for Spans {
+    fn drop(&mut self) {
+        spans::end(std::mem::take(&mut self.0));
+    }
+}
+
 /// The event is routed now, to so many deliveries. Called once for each event, by whoever has routed it.
-pub fn routed(core: &Core, item: &Open, event: &Event, deliveries: usize) {
+pub fn routed(all: &mut Spans, core: &Core, item: &Open, event: &Event, deliveries: usize) {
     if !spans::are_kept() {
         return;
     }
@@ -43,16 +53,16 @@ pub fn routed(core: &Core, item: &Open, event: &Event, deliveries: usize) {
         let captured_at = SystemTime::from(captured_at.into_inner()).max(committed_at);
         let capture = once(Hop::Capture, (committed_at, captured_at)).under(parent);
         parent = Some(capture.span_id);
-        spans::end(capture.with("everhook.from_timestamps", true));
+        all.0.push(capture.with("everhook.from_timestamps", true));
         let stay = once(Hop::Stay, (captured_at, handled_at)).under(parent).kind(Kind::Consumer);
         parent = Some(stay.span_id);
-        spans::end(stay.with("messaging.system", "kafka").with("everhook.from_timestamps", true));
+        all.0.push(stay.with("messaging.system", "kafka").with("everhook.from_timestamps", true));
     }
     let route = once(Hop::Route, (handled_at, SystemTime::now()))
         .under(parent)
         .with("event.source", if item.from_cdc { "cdc" } else { "sweep" })
         .with("event.deliveries", i64::try_from(deliveries).unwrap_or(i64::MAX));
-    spans::end(route);
+    all.0.push(route);
 }
 
 fn payment_id(event: &Event) -> Option<String> {
@@ -63,7 +73,7 @@ fn payment_id(event: &Event) -> Option<String> {
 }
 
 /// The object was read and the webhook signed for an attempt that begins, since that moment.
-pub fn read(attempt: &Attempt, since: SystemTime) {
+pub fn read(all: &mut Spans, attempt: &Attempt, since: SystemTime) {
     if !spans::are_kept() {
         return;
     }
@@ -76,5 +86,5 @@ pub fn read(attempt: &Attempt, since: SystemTime) {
         .with("delivery.id", attempt.delivery_id.to_string())
         .with("attempt.id", attempt.attempt_id.to_string())
         .with("delivery.attempt", attempt.attempt);
-    spans::end(span);
+    all.0.push(span);
 }

@@ -89,18 +89,17 @@ pub async fn measure(
         true => Some(Profile::of(&runner, full(options.payments, 1), stack.folder()).await?),
         false => None,
     };
+    let neighbours = match options.neighbours {
+        Some(options) => Some(Neighbours::measure(&runner, options, lifecycle).await?),
+        None => None,
+    };
+    // The last one, for everything is started anew.
     let traced = match options.traced_payments {
         0 => None,
         payments => {
             let loads = (full(options.warm_up, 1), full(payments, 1));
             Some(Traced::measure(stack, loads, lifecycle, progress).await?)
         }
-    };
-    let runner = Runner::new(stack, lifecycle, progress).await?;
-    // The last one, for what waits for the silent endpoint stays.
-    let neighbours = match options.neighbours {
-        Some(options) => Some(Neighbours::measure(&runner, options, lifecycle).await?),
-        None => None,
     };
     Ok(Report {
         setting,

@@ -15,7 +15,6 @@ use super::table::Table;
 use super::traced::Traced;
 use super::usage::{Cost, is_harness};
 use crate::hops::ms;
-use crate::spans::COLLECTOR;
 
 /// More of the machine's time than this must not go to others, the kernel's own threads among them.
 const QUIET: f64 = 0.1;
@@ -155,10 +154,10 @@ impl Report {
         row("CPU-ms for each delivery, the receiver's included", &|phase| {
             format!("{:.2}", phase.cpu_ms_each(phase.cost.delivering_cpu_s()))
         });
-        row("the receiver's of it", &|phase| {
-            let receiver = phase.cost.cpu_s.iter().find(|(name, _)| name == COLLECTOR).map(|(_, cpu_s)| *cpu_s);
-            receiver.map_or_else(String::new, |cpu_s| format!("{:.2}", phase.cpu_ms_each(cpu_s)))
-        });
+        let (delivering, _) = dearest_first(&measured.traced.cost);
+        for name in delivering {
+            row(&format!("{name}, of it"), &|phase| format!("{:.2}", phase.cpu_ms_each(phase.cost.cpu_s_of(name))));
+        }
         row("commit → arrival, ms: p50 / p95 / p99 / p99.9", &|phase| percentiles(&phase.hops.commit_to_arrival));
         writeln!(f, "{table}")
     }
@@ -202,8 +201,6 @@ impl Report {
         )?;
         let [one, many] = self.full_loads();
         let phases = [one, many, &self.unloaded];
-        let mut names: Vec<(&str, f64)> = one.cost.cpu_s.iter().map(|(name, cpu_s)| (name.as_str(), *cpu_s)).collect();
-        names.sort_by(|a, b| is_harness(a.0).cmp(&is_harness(b.0)).then(b.1.total_cmp(&a.1)));
         let unloaded = format!("{} a second", self.unloaded_rate);
         let mut table = Table::new(&["", &merchants(one), &merchants(many), &unloaded, "idle"]);
         let mut line = |name: &str, of: &dyn Fn(&Cost) -> f64| {
@@ -212,15 +209,13 @@ impl Report {
             cells.push(format!("{:.1} %", of(&self.idle) * 100.0 / self.idle.seconds));
             table.push(cells);
         };
-        let of = |cost: &Cost, name: &str| cost.cpu_s.iter().find(|(other, _)| other == name).map_or(0.0, |(_, s)| *s);
-        let (harness, delivering): (Vec<_>, Vec<_>) =
-            names.iter().map(|(name, _)| *name).partition(|name| is_harness(name));
+        let (delivering, harness) = dearest_first(&one.cost);
         for name in delivering {
-            line(name, &|cost| of(cost, name));
+            line(name, &|cost| cost.cpu_s_of(name));
         }
         line("**all that deliver**", &Cost::delivering_cpu_s);
         for name in harness {
-            line(&format!("({name})"), &|cost| of(cost, name));
+            line(&format!("({name})"), &|cost| cost.cpu_s_of(name));
         }
         writeln!(f, "{table}")?;
         for phase in phases {
@@ -326,4 +321,11 @@ fn merchants(phase: &Phase) -> String {
         1 => "1 merchant".to_owned(),
         merchants => format!("{merchants} merchants"),
     }
+}
+
+/// The names of what delivers and of what does not, dearest first.
+fn dearest_first(cost: &Cost) -> (Vec<&str>, Vec<&str>) {
+    let mut names: Vec<&(String, f64)> = cost.cpu_s.iter().collect();
+    names.sort_by(|a, b| b.1.total_cmp(&a.1));
+    names.into_iter().map(|(name, _)| name.as_str()).partition(|name| !is_harness(name))
 }

@@ -110,6 +110,12 @@ impl Reading {
 }
 
 impl Cost {
+    /// CPU seconds of a process; zero if there was none of that name.
+    #[must_use]
+    pub fn cpu_s_of(&self, name: &str) -> f64 {
+        self.cpu_s.iter().find(|(other, _)| other == name).map_or(0.0, |(_, cpu_s)| *cpu_s)
+    }
+
     /// CPU seconds of all processes that deliver: all but the load generator and the merchants.
     #[must_use]
     pub fn delivering_cpu_s(&self) -> f64 {
