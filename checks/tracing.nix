@@ -39,5 +39,9 @@ pkgs.testers.runNixOSTest {
 
       with subtest("every hop of every delivered event has its span"):
           print(platform.succeed("${lib.getExe packages.verifier} traces --spans ${vm.spans} --since 2h --wait 2m --portal-url ${url "portal"} --operator-token-file ${secretsDirectory}/operator-token"))
+
+      with subtest("metrics come to the collector, too"):
+          for metric in ["everhook.delivery.commit_to_arrival", "everhook.events.unrouted"]:
+              platform.wait_until_succeeds(f"grep --quiet {metric} ${vm.metrics}", timeout=180)
     '';
 }

@@ -32,8 +32,13 @@ let
           "SSL_CERT_FILE=${cacert}/etc/ssl/certs/ca-bundle.crt"
           "EVERHOOK_LISTEN=0.0.0.0:${toString service.port}"
           "EVERHOOK_LOG_FORMAT=json"
-        ];
-        ExposedPorts."${toString service.port}/tcp" = { };
+        ]
+        ++ lib.optional (
+          service ? metricsPort
+        ) "EVERHOOK_METRICS_LISTEN=0.0.0.0:${toString service.metricsPort}";
+        ExposedPorts = lib.genAttrs (map (port: "${toString port}/tcp") (
+          [ service.port ] ++ lib.optional (service ? metricsPort) service.metricsPort
+        )) (_: { });
         # The program asks itself: no shell and no curl is needed.
         Healthcheck = {
           Test = [

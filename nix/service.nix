@@ -28,6 +28,9 @@ let
       otlp-endpoint = cfg.otlpEndpoint;
       span-spool = if cfg.otlpEndpoint == null then null else "/var/lib/${state}/spans";
     }
+    // lib.optionalAttrs (service ? metricsPort) {
+      metrics-listen = "${host}:${toString cfg.metricsPort}";
+    }
     // flags
     // cfg.settings;
     secrets = lib.mapAttrs (_: pathOf) secrets;
@@ -74,6 +77,13 @@ in
       '';
     };
     inherit (unit.options) configurationCheck otlpEndpoint;
+  }
+  // lib.optionalAttrs (service ? metricsPort) {
+    metricsPort = lib.mkOption {
+      type = lib.types.port;
+      default = service.metricsPort;
+      description = "The port of ${name}'s metrics and health, at the same address. The firewall stays closed for it.";
+    };
   }
   // options;
 

@@ -20,6 +20,8 @@
   };
   webhook-consumer = {
     port = 9080;
+    # Its other door is Restate's alone.
+    metricsPort = 3005;
     command = "serve";
     # Its limit is 75 s: an endpoint may take 60 s to answer.
     stopWithin = "90s";

@@ -24,6 +24,7 @@ let
   account = "/var/lib/account.jsonl";
   otlpPort = 4317;
   spans = "/var/lib/opentelemetry-collector/spans.jsonl";
+  metrics = "/var/lib/opentelemetry-collector/metrics.jsonl";
   url = machine: service: "http://${machine}:${toString services.${service}.port}";
   portal = "--portal-url ${url "platform" "portal"} --operator-token-file ${tokens}/operator-token";
   captureUnit = if cdc == "relay" then "everhook-cdc-relay" else "podman-everhook-sequin";
@@ -52,10 +53,17 @@ in
           package = pkgs.opentelemetry-collector-contrib;
           settings = {
             receivers.otlp.protocols.grpc.endpoint = "0.0.0.0:${toString otlpPort}";
-            exporters.file.path = spans;
-            service.pipelines.traces = {
-              receivers = [ "otlp" ];
-              exporters = [ "file" ];
+            exporters."file/spans".path = spans;
+            exporters."file/metrics".path = metrics;
+            service.pipelines = {
+              traces = {
+                receivers = [ "otlp" ];
+                exporters = [ "file/spans" ];
+              };
+              metrics = {
+                receivers = [ "otlp" ];
+                exporters = [ "file/metrics" ];
+              };
             };
           };
         };
@@ -79,8 +87,8 @@ in
   # The unit that brings changes to Kafka.
   inherit captureUnit;
 
-  # Where the collector writes spans, on the platform.
-  inherit spans;
+  # Where the collector writes them, on the platform.
+  inherit spans metrics;
 
   # Makes merchants with their endpoints, and payments; ends when every request is answered.
   load =

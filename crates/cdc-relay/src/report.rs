@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use axum::routing::get;
 use axum::{Json, Router};
+use chassis::metrics::{Counter, Gauge, Histogram, KeyValue, LATENCIES, meter};
 use chassis::params::QueryParams;
-use metrics::{
-    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
-};
 use serde::{Deserialize, Serialize};
 
 use crate::percentiles::{Percentiles, WINDOW, Window};
@@ -30,21 +28,20 @@ pub struct Report {
 }
 
 struct Meters {
-    connected: Gauge,
-    records: Counter,
-    transactions: Counter,
-    outstanding: Gauge,
-    capture_seconds: Histogram,
-    produce_seconds: Histogram,
-    lag_seconds: Gauge,
-    slot_lag_bytes: Gauge,
-    slot_retained_bytes: Gauge,
-    slot_recreated: Counter,
-    lost: Counter,
-    oversized: Counter,
-    truncates: Counter,
-    reconnects_postgres: Counter,
-    reconnects_kafka: Counter,
+    connected: Gauge<u64>,
+    records: Counter<u64>,
+    transactions: Counter<u64>,
+    outstanding: Gauge<u64>,
+    capture: Histogram<f64>,
+    produce: Histogram<f64>,
+    lag: Gauge<f64>,
+    slot_lag: Gauge<u64>,
+    slot_retained: Gauge<u64>,
+    slot_recreated: Counter<u64>,
+    lost: Counter<u64>,
+    oversized: Counter<u64>,
+    truncates: Counter<u64>,
+    reconnects: Counter<u64>,
 }
 
 #[derive(Default)]
@@ -79,75 +76,90 @@ pub struct Status {
 
 impl Meters {
     fn new() -> Self {
-        describe_gauge!("cdc_connected", "1 while the replication stream is open");
-        describe_counter!("cdc_records_total", "records that Kafka has acknowledged");
-        describe_counter!("cdc_transactions_total", "transactions read from the stream");
-        describe_gauge!("cdc_outstanding_records", "records handed to Kafka and not acknowledged");
-        describe_histogram!("cdc_capture_seconds", "from the commit to the capture, by PostgreSQL's clock and ours");
-        describe_histogram!("cdc_produce_seconds", "from the capture to Kafka's acknowledgement");
-        describe_gauge!(
-            "cdc_lag_seconds",
-            "how long a heartbeat takes through the log, up to 0.2 s of it waiting for the log writer before PostgreSQL 17"
-        );
-        describe_gauge!("cdc_slot_lag_bytes", "log that the slot has not confirmed");
-        describe_gauge!("cdc_slot_retained_bytes", "log that PostgreSQL keeps for the slot");
-        describe_counter!("cdc_slot_recreated_total", "lost slots made anew: changes in between are not in Kafka");
-        describe_counter!("cdc_lost_records_total", "offsets that Kafka had acknowledged and gave once more");
-        describe_counter!("cdc_oversized_records_total", "records that lost columns because Kafka would refuse them");
-        describe_counter!("cdc_truncates_total", "truncates in the stream, which no message can say");
-        describe_counter!("cdc_reconnects_total", "connections lost, by side");
+        let meter = meter();
+        let counter = |name, unit, what| meter.u64_counter(name).with_unit(unit).with_description(what).build();
+        let gauge = |name, unit, what| meter.u64_gauge(name).with_unit(unit).with_description(what).build();
+        let seconds = |name, what| {
+            let histogram = meter.f64_histogram(name).with_unit("s").with_description(what);
+            histogram.with_boundaries(LATENCIES.to_vec()).build()
+        };
         Self {
-            connected: gauge!("cdc_connected"),
-            records: counter!("cdc_records_total"),
-            transactions: counter!("cdc_transactions_total"),
-            outstanding: gauge!("cdc_outstanding_records"),
-            capture_seconds: histogram!("cdc_capture_seconds"),
-            produce_seconds: histogram!("cdc_produce_seconds"),
-            lag_seconds: gauge!("cdc_lag_seconds"),
-            slot_lag_bytes: gauge!("cdc_slot_lag_bytes"),
-            slot_retained_bytes: gauge!("cdc_slot_retained_bytes"),
-            slot_recreated: counter!("cdc_slot_recreated_total"),
-            lost: counter!("cdc_lost_records_total"),
-            oversized: counter!("cdc_oversized_records_total"),
-            truncates: counter!("cdc_truncates_total"),
-            reconnects_postgres: counter!("cdc_reconnects_total", "side" => "postgres"),
-            reconnects_kafka: counter!("cdc_reconnects_total", "side" => "kafka"),
+            connected: gauge("cdc.connected", "{stream}", "1 while the replication stream is open"),
+            records: counter("cdc.records", "{record}", "records that Kafka has acknowledged"),
+            transactions: counter("cdc.transactions", "{transaction}", "transactions read from the stream"),
+            outstanding: gauge(
+                "cdc.outstanding.records",
+                "{record}",
+                "records handed to Kafka and not acknowledged",
+            ),
+            capture: seconds("cdc.capture", "from the commit to the capture, by PostgreSQL's clock and ours"),
+            produce: seconds("cdc.produce", "from the capture to Kafka's acknowledgement"),
+            lag: meter
+                .f64_gauge("cdc.lag")
+                .with_unit("s")
+                .with_description(
+                    "how long a heartbeat takes through the log, up to 0.2 s of it waiting for the log writer before PostgreSQL 17",
+                )
+                .build(),
+            slot_lag: gauge("cdc.slot.lag", "By", "log that the slot has not confirmed"),
+            slot_retained: gauge("cdc.slot.retained", "By", "log that PostgreSQL keeps for the slot"),
+            slot_recreated: counter(
+                "cdc.slot.recreated",
+                "{slot}",
+                "lost slots made anew: changes in between are not in Kafka",
+            ),
+            lost: counter("cdc.lost.records", "{record}", "offsets that Kafka had acknowledged and gave once more"),
+            oversized: counter(
+                "cdc.oversized.records",
+                "{record}",
+                "records that lost columns because Kafka would refuse them",
+            ),
+            truncates: counter("cdc.truncates", "{truncate}", "truncates in the stream, which no message can say"),
+            reconnects: counter("cdc.reconnects", "{connection}", "connections lost, by side"),
         }
+    }
+
+    fn reconnect(&self, side: Side, count: u64) {
+        let side = match side {
+            Side::Postgres => "postgres",
+            Side::Kafka => "kafka",
+        };
+        self.reconnects.add(count, &[KeyValue::new("side", side)]);
     }
 }
 
 impl Report {
-    /// Registers the metrics with the recorder of this process, which must be installed before.
+    /// Makes the metrics, of a process that has started them.
     #[must_use]
     pub fn new() -> Arc<Self> {
         let report = Self { meters: Meters::new(), state: Mutex::default() };
         // A counter that was never touched would be missing from the first scrape, and its first step from every rate.
         let Meters { slot_recreated, lost, oversized, truncates, .. } = &report.meters;
         for counter in [slot_recreated, lost, oversized, truncates] {
-            counter.increment(0);
+            counter.add(0, &[]);
         }
-        for side in [&report.meters.reconnects_postgres, &report.meters.reconnects_kafka] {
-            side.increment(0);
+        for side in [Side::Postgres, Side::Kafka] {
+            report.meters.reconnect(side, 0);
         }
         Arc::new(report)
     }
 
     /// The stream was opened or lost.
     pub fn connected(&self, connected: bool) {
-        self.meters.connected.set(if connected { 1.0 } else { 0.0 });
+        self.meters.connected.record(connected.into(), &[]);
         self.state().connected = connected;
     }
 
     /// A record was captured; `latency` since its commit.
     pub fn captured(&self, latency: Duration) {
-        self.meters.capture_seconds.record(latency);
+        self.meters.capture.record(latency.as_secs_f64(), &[]);
         self.state().capture.add(latency);
     }
 
     /// Kafka acknowledged a record; `latency` since its capture.
     pub fn stored(&self, latency: Duration) {
-        self.meters.records.increment(1);
-        self.meters.produce_seconds.record(latency);
+        self.meters.records.add(1, &[]);
+        self.meters.produce.record(latency.as_secs_f64(), &[]);
         let mut state = self.state();
         state.records += 1;
         state.produce.add(latency);
@@ -155,13 +167,13 @@ impl Report {
 
     /// So many records are handed over and not acknowledged.
     pub fn outstanding(&self, records: usize) {
-        self.meters.outstanding.set(records as f64);
+        self.meters.outstanding.record(u64::try_from(records).unwrap_or(u64::MAX), &[]);
         self.state().outstanding = records;
     }
 
     /// A transaction was read to its end.
     pub fn transaction(&self) {
-        self.meters.transactions.increment(1);
+        self.meters.transactions.add(1, &[]);
     }
 
     /// The position that is acknowledged to PostgreSQL.
@@ -182,45 +194,44 @@ impl Report {
 
     /// How far the relay is behind the log.
     pub fn lag(&self, lag: Duration) {
-        self.meters.lag_seconds.set(lag.as_secs_f64());
+        self.meters.lag.record(lag.as_secs_f64(), &[]);
     }
 
     /// What `pg_replication_slots` says.
     pub fn slot(&self, lag_bytes: Option<i64>, retained_bytes: Option<i64>) {
-        if let Some(bytes) = lag_bytes {
-            self.meters.slot_lag_bytes.set(bytes as f64);
+        // A position beyond the log's end was read a moment later.
+        let bytes = |bytes: i64| u64::try_from(bytes).unwrap_or(0);
+        if let Some(lag) = lag_bytes {
+            self.meters.slot_lag.record(bytes(lag), &[]);
         }
-        if let Some(bytes) = retained_bytes {
-            self.meters.slot_retained_bytes.set(bytes as f64);
+        if let Some(retained) = retained_bytes {
+            self.meters.slot_retained.record(bytes(retained), &[]);
         }
     }
 
     /// A connection was lost.
     pub fn reconnect(&self, side: Side) {
-        match side {
-            Side::Postgres => self.meters.reconnects_postgres.increment(1),
-            Side::Kafka => self.meters.reconnects_kafka.increment(1),
-        }
+        self.meters.reconnect(side, 1);
     }
 
     /// A lost slot was made anew.
     pub fn slot_recreated(&self) {
-        self.meters.slot_recreated.increment(1);
+        self.meters.slot_recreated.add(1, &[]);
     }
 
     /// So many records that Kafka had acknowledged are gone.
     pub fn lost(&self, records: u64) {
-        self.meters.lost.increment(records);
+        self.meters.lost.add(records, &[]);
     }
 
     /// A record lost columns because it was too large.
     pub fn oversized(&self) {
-        self.meters.oversized.increment(1);
+        self.meters.oversized.add(1, &[]);
     }
 
     /// A truncate was in the stream.
     pub fn truncate(&self) {
-        self.meters.truncates.increment(1);
+        self.meters.truncates.add(1, &[]);
     }
 
     /// What `GET /status` answers; the percentiles are those of the `last` records.

@@ -5,8 +5,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use metrics_exporter_prometheus::BuildError;
-
 use crate::lifecycle::StillRunning;
 use crate::telemetry::LogFormat;
 use crate::{Lifecycle, health, lifecycle, metrics, spans};
@@ -35,6 +33,9 @@ pub struct ServiceFlags {
     /// Where spans go.
     #[command(flatten)]
     pub trace: spans::Flags,
+    /// How metrics go there.
+    #[command(flatten)]
+    pub metrics: metrics::MetricsFlags,
 }
 
 impl ServiceFlags {
@@ -52,7 +53,7 @@ impl ServiceFlags {
         serve: impl AsyncFnOnce(&Lifecycle) -> Result<(), E>,
     ) -> Result<(), E>
     where
-        E: From<health::Error> + From<std::io::Error> + From<StillRunning> + From<BuildError> + From<spans::Error>,
+        E: From<health::Error> + From<std::io::Error> + From<StillRunning> + From<metrics::Error> + From<spans::Error>,
     {
         if self.check_health {
             health::ask(listen)?;
@@ -63,13 +64,14 @@ impl ServiceFlags {
         tracing::info!(?flags, "starting");
         lifecycle::run(self.threads, async {
             let lifecycle = Lifecycle::on_signals()?;
-            metrics::install(&lifecycle)?;
+            let metrics = metrics::start(&self.metrics, self.trace.otlp_endpoint.as_ref(), name, &lifecycle)?;
             let sending = spans::start(&self.trace, name)?;
             serve(&lifecycle).await?;
             let finished = lifecycle.finish(self.shutdown_timeout).await;
             if let Some(sending) = sending {
                 sending.finish().await;
             }
+            metrics.finish().await;
             Ok(finished?)
         })
     }

@@ -169,6 +169,12 @@ impl App {
         Ok(Self::over(core, lifecycle))
     }
 
+    /// The connections for what is rare, and may look over many rows.
+    #[must_use]
+    pub fn pool_for_scans(&self) -> PgPool {
+        self.core.rare.clone()
+    }
+
     /// Starts the batches over these effects.
     #[must_use]
     pub fn over(core: Core, lifecycle: &Lifecycle) -> Self {

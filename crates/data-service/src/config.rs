@@ -13,6 +13,8 @@ use domain::protocol::BUSY_FROM;
 use domain::trace::SampleRatio;
 use store::retention::Ages;
 
+use crate::observe::Pace;
+
 /// The truth at delivery time, and the ledger.
 #[derive(Debug, clap::Parser)]
 #[command(version = chassis::version!())]
@@ -105,6 +107,12 @@ pub struct Serve {
     /// What became of events is kept for so long, in whole days of UTC: as long as the events, or longer.
     #[arg(long, env = "EVERHOOK_KEEP_LEDGER", value_parser = duration, default_value = "90d")]
     pub keep_ledger: Duration,
+    /// How often it is looked how things stand, for the metrics.
+    #[arg(long, env = "EVERHOOK_OBSERVE_EVERY", value_parser = duration, default_value = "15s")]
+    pub observe_every: Duration,
+    /// Each event is audited so long after it occurred, for the metrics.
+    #[arg(long, env = "EVERHOOK_AUDIT_AFTER", value_parser = duration, default_value = "10m")]
+    pub audit_after: Duration,
     /// What every service takes.
     #[command(flatten)]
     pub service: ServiceFlags,
@@ -149,6 +157,11 @@ impl Serve {
             self.database.database_connections >= 3,
             "--database-connections must be at least 3: for the fast commits, for the durable ones, and for the rest"
         );
+        ensure!(!self.observe_every.is_zero(), "--observe-every must be longer than nothing");
+        ensure!(
+            self.audit_after < self.keep_events,
+            "--audit-after must be shorter than --keep-events: what is gone can't be audited"
+        );
         ensure!(
             self.keep_events >= KEEP_AT_LEAST,
             "--keep-events must be at least 7d: Kafka may bring each event of 7 days again"
@@ -158,6 +171,12 @@ impl Serve {
             "--keep-ledger must be at least --keep-events: without its ledger an event that is there would be sent again"
         );
         Ok(())
+    }
+
+    /// How often things are looked at.
+    #[must_use]
+    pub const fn pace(&self) -> Pace {
+        Pace { every: self.observe_every, audit_after: self.audit_after }
     }
 
     /// How long things are kept.

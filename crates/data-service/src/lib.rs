@@ -6,6 +6,7 @@ pub mod config;
 mod internal;
 mod keyring;
 pub mod maintenance;
+pub mod observe;
 mod payload;
 pub mod retention;
 

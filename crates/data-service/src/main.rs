@@ -7,7 +7,7 @@ use chassis::{Lifecycle, Token, lifecycle, server, telemetry};
 use clap::Parser as _;
 
 use data_service::config::{Command, Config, Migrate, Serve};
-use data_service::{app, maintenance};
+use data_service::{app, maintenance, observe};
 use store::schema::Migrated;
 
 fn main() -> anyhow::Result<()> {
@@ -52,6 +52,7 @@ async fn serve(flags: &Serve, lifecycle: &Lifecycle) -> anyhow::Result<()> {
     let app = app::App::new(flags, lifecycle)?;
     let listener = server::take_over(flags.listen)?;
     maintenance::start(lifecycle, app.clone(), flags.ages());
+    observe::start(lifecycle, app.pool_for_scans(), flags.pace());
     let consumer = Token::from_file(&flags.token_file).context("reading --token-file")?;
     let portal = Token::from_file(&flags.portal_token_file).context("reading --portal-token-file")?;
     let router = app::router(app, consumer, portal);

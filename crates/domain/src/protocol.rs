@@ -83,6 +83,9 @@ pub struct Attempt {
     /// Whether the delivery stands in the line of its object; to be said again with the result.
     #[serde(default)]
     pub in_line: bool,
+    /// When the event was committed, as CDC says it; otherwise when it occurred. An older data-service does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed_at: Option<Timestamp>,
     /// What to send.
     pub request: Request,
 }

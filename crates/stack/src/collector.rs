@@ -1,5 +1,5 @@
-//! A receiver of spans for one machine: OTLP over gRPC comes in, and each request becomes a line of JSON, as the OpenTelemetry
-//! collector's file exporter writes it. So whoever reads the one reads the other.
+//! A receiver of spans and metrics for one machine: OTLP over gRPC comes in, and each request becomes a line of JSON, as the
+//! OpenTelemetry collector's file exporter writes it. So whoever reads the one reads the other.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -9,26 +9,31 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
 use chassis::Lifecycle;
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use serde::Serialize;
 use tonic::{Request, Response, Status};
 
 /// Restate sends what it has in large batches.
 const LARGEST_REQUEST: usize = 64 << 20;
 
-/// Receives until the lifecycle stops, and appends to the file.
+/// Receives until the lifecycle stops, and appends to the files.
 ///
 /// # Errors
-/// If the file can't be opened, or the address is taken.
-pub async fn serve(listen: SocketAddr, file: &Path, lifecycle: &Lifecycle) -> anyhow::Result<()> {
-    let opened = open(file).with_context(|| format!("can't open {}", file.display()))?;
-    let receiver = Receiver { path: file.to_owned(), file: Mutex::new(opened) };
-    let service = TraceServiceServer::new(receiver).max_decoding_message_size(LARGEST_REQUEST);
+/// If a file can't be opened, or the address is taken.
+pub async fn serve(listen: SocketAddr, spans: &Path, metrics: &Path, lifecycle: &Lifecycle) -> anyhow::Result<()> {
+    let spans = TraceServiceServer::new(Lines::append_to(spans)?).max_decoding_message_size(LARGEST_REQUEST);
+    let metrics = MetricsServiceServer::new(Lines::append_to(metrics)?).max_decoding_message_size(LARGEST_REQUEST);
     tonic::transport::Server::builder()
-        .add_service(service)
+        .add_service(spans)
+        .add_service(metrics)
         .serve_with_shutdown(listen, lifecycle.stopped())
         .await
-        .with_context(|| format!("can't receive spans at {listen}"))
+        .with_context(|| format!("can't receive spans and metrics at {listen}"))
 }
 
 /// Opens the file to append to it. A receiver that was killed while it wrote has left half a line, which goes.
@@ -53,24 +58,47 @@ fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-struct Receiver {
+/// A file of lines.
+struct Lines {
     path: PathBuf,
     file: Mutex<File>,
 }
 
+impl Lines {
+    fn append_to(path: &Path) -> anyhow::Result<Self> {
+        let file = open(path).with_context(|| format!("can't open {}", path.display()))?;
+        Ok(Self { path: path.to_owned(), file: Mutex::new(file) })
+    }
+
+    fn push(&self, request: &impl Serialize) -> Result<(), Status> {
+        let mut line = serde_json::to_vec(request)
+            .map_err(|error| Status::invalid_argument(format!("the request can't be written as JSON: {error}")))?;
+        line.push(b'\n');
+        // One write: a reader never sees half of one line and half of another.
+        let written = self.file.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line);
+        written.map_err(|error| Status::unavailable(format!("can't write to {}: {error}", self.path.display())))
+    }
+}
+
 #[tonic::async_trait]
-impl TraceService for Receiver {
+impl TraceService for Lines {
     async fn export(
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let mut line = serde_json::to_vec(request.get_ref())
-            .map_err(|error| Status::invalid_argument(format!("the spans can't be written as JSON: {error}")))?;
-        line.push(b'\n');
-        // One write: a reader never sees half of one line and half of another.
-        let written = self.file.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line);
-        written.map_err(|error| Status::unavailable(format!("can't write to {}: {error}", self.path.display())))?;
+        self.push(request.get_ref())?;
         Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Lines {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        self.push(request.get_ref())?;
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }
 

@@ -36,7 +36,9 @@ pub enum Door {
     WebhookConsumer,
     /// cdc-relay's health and metrics.
     CdcRelay,
-    /// The receiver of spans.
+    /// webhook-consumer's health and metrics.
+    WebhookConsumerMetrics,
+    /// The receiver of spans and metrics.
     Collector,
     /// The old way, which only a crash test starts.
     Baseline,
@@ -44,7 +46,7 @@ pub enum Door {
 
 impl Door {
     /// Every door that `stack up` opens, in the order in which they are checked.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Postgres,
         Self::Kafka,
         Self::KafkaController,
@@ -57,6 +59,7 @@ impl Door {
         Self::MerchantSimulator,
         Self::WebhookConsumer,
         Self::CdcRelay,
+        Self::WebhookConsumerMetrics,
         Self::Collector,
     ];
 
@@ -76,6 +79,7 @@ impl Door {
             Self::MerchantSimulator => "merchant-simulator",
             Self::WebhookConsumer => "webhook-consumer",
             Self::CdcRelay => "cdc-relay",
+            Self::WebhookConsumerMetrics => "webhook-consumer-metrics",
             Self::Collector => COLLECTOR,
             Self::Baseline => "baseline",
         }
@@ -95,6 +99,7 @@ impl Door {
             Self::MerchantSimulator => 4001,
             Self::WebhookConsumer => 9080,
             Self::CdcRelay => 3004,
+            Self::WebhookConsumerMetrics => 3005,
             Self::Collector => 4317,
             Self::Baseline => 3000,
         }

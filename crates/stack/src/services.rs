@@ -14,7 +14,7 @@ use crate::process::Spec;
 use crate::ready::Ready;
 use crate::routes::{Link, Routes};
 use crate::secrets::Secrets;
-use crate::spans::{COLLECTOR, SPANS, Tracing};
+use crate::spans::{COLLECTOR, METRICS, SPANS, Tracing};
 
 /// The services of one stack.
 #[derive(Debug, Clone)]
@@ -116,12 +116,12 @@ impl Services<'_> {
             "portal" => (name, port(Door::Portal)?, self.portal()?),
             "merchant-simulator" => (name, port(Door::MerchantSimulator)?, Arguments::default()),
             "webhook-consumer" => {
-                let port = port(Door::WebhookConsumer)?;
-                (name, port, self.webhook_consumer(port)?)
+                let (port, metrics) = (port(Door::WebhookConsumer)?, port(Door::WebhookConsumerMetrics)?);
+                (name, port, self.webhook_consumer(port, metrics)?)
             }
             further if further.starts_with("webhook-consumer-") => {
-                let port = self.further.of(further)?;
-                ("webhook-consumer", port, self.webhook_consumer(port)?)
+                let (port, metrics) = (self.further.of(further)?, self.further.of(&format!("{further}-metrics"))?);
+                ("webhook-consumer", port, self.webhook_consumer(port, metrics)?)
             }
             "cdc-relay" => (name, port(Door::CdcRelay)?, self.cdc_relay()?),
             BASELINE => (name, port(Door::Baseline)?, self.baseline()?),
@@ -173,10 +173,11 @@ impl Services<'_> {
             .reaching_loopback())
     }
 
-    fn webhook_consumer(&self, port: u16) -> anyhow::Result<Arguments> {
+    fn webhook_consumer(&self, port: u16, metrics: u16) -> anyhow::Result<Arguments> {
         let (_, identity_key) = self.secrets.identity_key()?;
         Ok(Arguments::default()
             .word("serve")
+            .flag("--metrics-listen", format!("127.0.0.1:{metrics}"))
             .flag("--data-service-url", self.by(Link::ConsumersToDataService))
             .flag("--token-file", self.secrets.file(CONSUMER_TOKEN)?)
             .flag("--restate-admin-url", self.by(Link::ConsumersToAdmin))
@@ -203,7 +204,9 @@ impl Services<'_> {
     }
 
     fn collector(&self) -> Arguments {
-        Arguments::default().word("collect").flag("--file", self.folder.logs().join(SPANS))
+        let logs = self.folder.logs();
+        let arguments = Arguments::default().word("collect").flag("--file", logs.join(SPANS));
+        arguments.flag("--metrics-file", logs.join(METRICS))
     }
 
     fn database(&self, arguments: Arguments, login: &Login, port: u16) -> anyhow::Result<Arguments> {

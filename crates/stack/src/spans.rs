@@ -1,10 +1,10 @@
-//! Where the spans of a stack go.
+//! Where the spans and metrics of a stack go.
 
 use url::Url;
 
 use crate::ports::{Door, Ports};
 
-/// Where the spans of a stack go.
+/// Where the spans and metrics of a stack go.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Tracing {
     /// There are none.
@@ -19,8 +19,10 @@ pub enum Tracing {
 /// The receiver of our own, as a process of the stack.
 pub const COLLECTOR: &str = "collector";
 
-/// The name of its file, beside the logs.
+/// The names of its files, beside the logs.
 pub const SPANS: &str = "spans.jsonl";
+/// As above.
+pub const METRICS: &str = "metrics.jsonl";
 
 impl Tracing {
     /// What the processes are told.

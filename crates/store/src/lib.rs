@@ -13,6 +13,7 @@ pub mod jobs;
 pub mod kept;
 pub mod ledger;
 pub mod merchants;
+pub mod overview;
 pub mod parked;
 pub mod payload;
 pub mod payments;

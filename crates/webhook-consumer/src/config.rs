@@ -84,9 +84,9 @@ pub struct Serve {
     /// Where Restate's invocations come in, over HTTP/2.
     #[arg(long, env = "EVERHOOK_LISTEN", default_value = "127.0.0.1:9080")]
     pub listen: Listen,
-    /// Where to serve /metrics and /health, if anywhere: the other door is Restate's alone.
-    #[arg(long, env = "EVERHOOK_METRICS_LISTEN")]
-    pub metrics_listen: Option<Listen>,
+    /// Where to serve /metrics and /health: the other door is Restate's alone.
+    #[arg(long, env = "EVERHOOK_METRICS_LISTEN", default_value = "127.0.0.1:3005")]
+    pub metrics_listen: Listen,
     #[command(flatten)]
     pub restate: RestateFlags,
     /// Restate's ingress: overdue work is sent there.
@@ -119,6 +119,9 @@ pub struct Serve {
     /// Restate's subscription is made anew if its Kafka group commits nothing for so long although the topic grows.
     #[arg(long, env = "EVERHOOK_STALLED_AFTER", value_parser = duration, default_value = "60s")]
     pub stalled_after: Duration,
+    /// How often it is looked how far the subscription is and what Restate has paused, for the metrics.
+    #[arg(long, env = "EVERHOOK_OBSERVE_EVERY", value_parser = duration, default_value = "15s")]
+    pub observe_every: Duration,
     #[command(flatten)]
     pub egress: EgressFlags,
     #[command(flatten)]
@@ -134,6 +137,7 @@ impl Serve {
         ensure!(self.wave > 0, "--wave must be at least 1");
         ensure!(!self.reconcile_every.is_zero(), "--reconcile-every must be longer than nothing");
         ensure!(!self.jobs_every.is_zero(), "--jobs-every must be longer than nothing");
+        ensure!(!self.observe_every.is_zero(), "--observe-every must be longer than nothing");
         ensure!(
             self.stalled_after >= SHORTEST_STALL,
             "--stalled-after must be at least 10s: Restate commits every 5 s how far it is"

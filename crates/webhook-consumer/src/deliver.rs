@@ -15,6 +15,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 
+use crate::counts::Counts;
 use crate::due::Due;
 use crate::in_flight::InFlight;
 use crate::ledger_client::{self, LedgerClient};
@@ -38,6 +39,7 @@ pub struct Deliverer {
     wave: usize,
     in_flight: InFlight,
     turns: Turns,
+    counts: Counts,
 }
 
 /// What a step leaves to be done. It is the journal's entry, so it is small.
@@ -68,7 +70,7 @@ pub enum NotNow {
 impl Deliverer {
     /// `wave` is how many POSTs of one event go side by side.
     pub fn new(ledger: LedgerClient, door: Door, wave: usize) -> Self {
-        Self { ledger, door, wave, in_flight: InFlight::default(), turns: Turns::default() }
+        Self { ledger, door, wave, in_flight: InFlight::default(), turns: Turns::default(), counts: Counts::new() }
     }
 
     /// A record came in: delivers the event that it names, or parks the record.
@@ -155,6 +157,7 @@ impl Deliverer {
                 let began = SystemTime::now();
                 let result = own.door.post(&attempt).await;
                 spans::posted(&attempt, asked_at, began, &result);
+                own.counts.posted(&attempt, &result);
                 fault::point("post.before_record");
                 drop(under_way);
                 let in_flight = attempt.endpoint_id.map_or(0, |endpoint_id| own.in_flight.count(endpoint_id));

@@ -1,12 +1,14 @@
 //! Delivers, durably: Restate's handlers, and the reconciler. Holds no database credentials and no signing secrets.
 
 mod config;
+mod counts;
 mod deliver;
 mod due;
 mod handlers;
 mod identity_key;
 mod in_flight;
 mod ledger_client;
+mod observe;
 mod position;
 mod post;
 mod progress;
@@ -55,9 +57,7 @@ async fn serve(flags: &Serve, lifecycle: &Lifecycle) -> anyhow::Result<()> {
     let endpoint = handlers::endpoint(deliverer, flags.identity_key()?.as_deref())?;
     let listener = chassis::server::bind(flags.listen)?;
     server::serve(lifecycle, listener, endpoint);
-    if let Some(address) = flags.metrics_listen {
-        chassis::metrics::serve(lifecycle, address)?;
-    }
+    chassis::metrics::serve(lifecycle, flags.metrics_listen)?;
     reconciler::start(lifecycle, flags, ledger)?;
     Ok(())
 }

@@ -130,6 +130,7 @@ mod tests {
             endpoint_id: None,
             slot: None,
             in_line: false,
+            committed_at: None,
             timeout_ms: 1_000,
             request: Request {
                 url: url.to_owned(),

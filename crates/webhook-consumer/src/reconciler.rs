@@ -4,6 +4,7 @@
 mod ingress;
 mod jobs;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::Lifecycle;
@@ -15,11 +16,13 @@ use uuid::Uuid;
 use self::ingress::Ingress;
 use crate::config::Serve;
 use crate::ledger_client::LedgerClient;
+use crate::observe::{self, Leads};
 use crate::registration::{self, Deployment, Registrar};
 
 struct Reconciler {
     ledger: LedgerClient,
-    registrar: Registrar,
+    registrar: Arc<Registrar>,
+    leads: Leads,
     ingress: Ingress,
     holder: String,
     every: Duration,
@@ -27,14 +30,18 @@ struct Reconciler {
     deployment: Deployment,
 }
 
-/// Starts the loop, and the one for jobs beside it.
+/// Starts the loop, and those for jobs and for metrics beside it.
 pub fn start(lifecycle: &Lifecycle, flags: &Serve, ledger: LedgerClient) -> Result<(), registration::Error> {
     let ingress = Ingress::new(flags.restate_ingress_url.clone()).map_err(registration::Error::Client)?;
     let holder = format!("webhook-consumer {}", Uuid::now_v7());
     jobs::start(lifecycle, flags.jobs_every, ledger.clone(), ingress.clone(), holder.clone());
+    let registrar = Arc::new(Registrar::new(&flags.restate, Some(flags.stalled_after))?);
+    let leads = Leads::default();
+    observe::start(lifecycle, registrar.clone(), leads.clone(), flags.observe_every);
     let mut reconciler = Reconciler {
         ledger,
-        registrar: Registrar::new(&flags.restate, Some(flags.stalled_after))?,
+        registrar,
+        leads,
         ingress,
         holder,
         every: flags.reconcile_every,
@@ -60,10 +67,12 @@ impl Reconciler {
         let overdue = match self.ledger.overdue(&query).await {
             Ok(overdue) => overdue,
             Err(error) => {
+                self.leads.set(false);
                 tracing::warn!(error = %Chain(&error), "overdue work can't be looked for");
                 return self.every.min(Duration::from_secs(1));
             }
         };
+        self.leads.set(overdue.leads);
         if !overdue.leads {
             return self.every;
         }

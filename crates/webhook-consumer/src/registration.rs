@@ -4,6 +4,7 @@
 //! so a topic that was made anew, or has lost its end, needs a new subscription. So does one whose consumer hangs: it goes
 //! on where its group is.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,12 +12,13 @@ use chassis::Token;
 use chassis::client::{self, Limits};
 use chassis::error_chain::Chain;
 use chassis::flags::FileError;
+use reqwest::header::ACCEPT;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::config::{Property, RestateFlags};
-use crate::progress::{self, Groups, Stall, Watch};
+use crate::progress::{self, Groups, Position, Stall, Watch};
 use crate::topic::{self, Topics};
 
 const CLUSTER: &str = "everhook";
@@ -152,6 +154,16 @@ struct Subscription {
     sink: String,
     #[serde(default)]
     options: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct Answered {
+    rows: [Paused; 1],
+}
+
+#[derive(Deserialize)]
+struct Paused {
+    paused: u64,
 }
 
 impl KnownDeployment {
@@ -318,6 +330,25 @@ impl Registrar {
         Ok(())
     }
 
+    /// How far the subscription is in each partition of the topic.
+    pub async fn positions(&self) -> Result<BTreeMap<i32, Position>, Error> {
+        match &self.vigil {
+            Some(vigil) => vigil.positions(&self.flags.topic).await,
+            None => Ok(BTreeMap::new()),
+        }
+    }
+
+    /// How many invocations Restate has paused.
+    pub async fn paused(&self) -> Result<u64, Error> {
+        let (method, path) = (Method::POST, "/query");
+        let query = json!({ "query": "select count(*) as paused from sys_invocation where status = 'paused'" });
+        let response = self.call(method.clone(), path, Some(query)).await?;
+        let answer = response.json().await;
+        let Answered { rows: [Paused { paused }] } =
+            answer.map_err(|source| Error::Call { method, path: path.to_owned(), source })?;
+        Ok(paused)
+    }
+
     async fn topic_id(&self) -> Result<Option<String>, Error> {
         let (topics, topic) = (self.topics.clone(), self.flags.topic.clone());
         tokio::task::spawn_blocking(move || topics.id(&topic, TOPIC_TIMEOUT))
@@ -338,7 +369,9 @@ impl Registrar {
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<reqwest::Response, Error> {
         let failed = |source| Error::Call { method: method.clone(), path: path.to_owned(), source };
         let base = self.flags.restate_admin_url.as_str().trim_end_matches('/');
-        let mut request = self.client.request(method.clone(), format!("{base}{path}"));
+        let request = self.client.request(method.clone(), format!("{base}{path}"));
+        // Restate answers a query in a format of its own, if nobody wants JSON.
+        let mut request = request.header(ACCEPT, "application/json");
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose());
         }
@@ -372,10 +405,7 @@ impl Vigil {
         if Instant::now() < self.seen().next_look {
             return None;
         }
-        let positions = {
-            let topic = topic.to_owned();
-            self.ask(move |groups| groups.positions(&topic, TOPIC_TIMEOUT)).await
-        };
+        let positions = self.positions(topic).await;
         let stall = {
             let now = Instant::now();
             let mut seen = self.seen();
@@ -398,6 +428,11 @@ impl Vigil {
         // The next one gets as long.
         self.seen().watch.forget();
         Some((stall, self.ask(|groups| groups.members(TOPIC_TIMEOUT)).await.ok()))
+    }
+
+    async fn positions(&self, topic: &str) -> Result<BTreeMap<i32, Position>, Error> {
+        let topic = topic.to_owned();
+        self.ask(move |groups| groups.positions(&topic, TOPIC_TIMEOUT)).await
     }
 
     async fn ask<T: Send + 'static>(

@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry::InstrumentationScope;
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::task::JoinHandle;
@@ -17,6 +16,8 @@ use super::{Flags, SENDER, Span};
 use crate::Lifecycle;
 use crate::backoff::Backoff;
 use crate::error_chain::Chain;
+use crate::metrics::{Counter, KeyValue, meter};
+use crate::resource::{VERSION, resource};
 
 /// So many wait to be sent; what comes above is dropped.
 const MOST_WAITING: usize = 8_192;
@@ -33,10 +34,6 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// It is told whenever so many more are dropped.
 const TOLD_EVERY: u64 = 10_000;
-
-/// Spans were sent or dropped.
-const SENT: &str = "everhook_spans_sent_total";
-const DROPPED: &str = "everhook_spans_dropped_total";
 
 /// Spans can't be sent from the start.
 #[derive(Debug, thiserror::Error)]
@@ -68,22 +65,48 @@ pub struct Sender {
 }
 
 /// What became of the spans of this process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counts {
     sent: AtomicU64,
     /// Too many were waiting.
     no_room: AtomicU64,
+    sent_total: Counter<u64>,
+    dropped_total: Counter<u64>,
 }
 
+/// Why spans were dropped.
+const NO_ROOM: &str = "no_room";
+const NOT_TAKEN: &str = "not_taken";
+
 impl Counts {
+    fn new() -> Self {
+        let meter = meter();
+        let counter = |name, what| meter.u64_counter(name).with_description(what).with_unit("{span}").build();
+        let counts = Self {
+            sent: AtomicU64::default(),
+            no_room: AtomicU64::default(),
+            sent_total: counter("everhook.spans.sent", "spans that the collector has taken"),
+            dropped_total: counter("everhook.spans.dropped", "spans that the collector will never have, by why"),
+        };
+        // What is missing from the first scrape is missing from every rate.
+        counts.sent(0);
+        counts.dropped(0, NO_ROOM);
+        counts.dropped(0, NOT_TAKEN);
+        counts
+    }
+
     fn sent(&self, count: u64) {
         self.sent.fetch_add(count, Ordering::Relaxed);
-        metrics::counter!(SENT).increment(count);
+        self.sent_total.add(count, &[]);
+    }
+
+    fn dropped(&self, count: u64, reason: &'static str) {
+        self.dropped_total.add(count, &[KeyValue::new("reason", reason)]);
     }
 
     /// Answers how many there were before.
     fn no_room(&self, count: u64) -> u64 {
-        metrics::counter!(DROPPED, "reason" => "no_room").increment(count);
+        self.dropped(count, NO_ROOM);
         self.no_room.fetch_add(count, Ordering::Relaxed)
     }
 }
@@ -128,10 +151,10 @@ fn sender(flags: &Flags, service: &'static str) -> Result<Option<(Sender, Sendin
     });
     let kept = Kept(spool.transpose()?.map(Mutex::new).map(Arc::new));
     let (waiting, spans) = mpsc::channel(MOST_WAITING);
-    let (lifecycle, counts) = (Lifecycle::default(), Arc::<Counts>::default());
+    let (lifecycle, counts) = (Lifecycle::default(), Arc::new(Counts::new()));
     let courier = Courier {
         exporter,
-        scope: InstrumentationScope::builder("everhook").with_version(env!("CARGO_PKG_VERSION")).build(),
+        scope: InstrumentationScope::builder("everhook").with_version(VERSION).build(),
         kept: kept.clone(),
         counts: counts.clone(),
         lifecycle: lifecycle.clone(),
@@ -140,18 +163,6 @@ fn sender(flags: &Flags, service: &'static str) -> Result<Option<(Sender, Sendin
     let task = lifecycle.spawn(courier.run(spans));
     let sending = Sending { lifecycle, task };
     Ok(Some((Sender { waiting, kept, counts }, sending)))
-}
-
-fn resource(service: &'static str) -> Resource {
-    let instance = format!("{:016x}", rand::random::<u64>());
-    Resource::builder_empty()
-        .with_attributes([
-            KeyValue::new("service.name", service),
-            KeyValue::new("service.namespace", "everhook"),
-            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
-            KeyValue::new("service.instance.id", instance),
-        ])
-        .build()
 }
 
 impl Sender {
@@ -280,7 +291,7 @@ impl Courier {
                 tracing::warn!(error = %Chain(&error), "the collector does not take spans; they wait, and then they are dropped");
             }
             if began.elapsed() >= GIVEN_UP_AFTER {
-                metrics::counter!(DROPPED, "reason" => "not_taken").increment(count);
+                self.counts.dropped(count, NOT_TAKEN);
                 return;
             }
             tokio::time::sleep(backoff.next_wait()).await;

@@ -123,6 +123,7 @@ pub fn draw(
                     slot,
                     timeout_ms: u64::from(endpoint.timeout_ms.unsigned_abs()),
                     in_line: is_in_line(endpoint, event),
+                    committed_at: item.committed_at.or(Some(event.occurred_at.into())),
                     request: compose::request(&core.keyring, event, endpoint, &secrets, traceparent)?,
                 });
             }

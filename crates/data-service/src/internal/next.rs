@@ -207,6 +207,7 @@ impl Asked<'_> {
                     slot,
                     timeout_ms: u64::from(endpoint.timeout_ms.unsigned_abs()),
                     in_line,
+                    committed_at: Some(event.occurred_at.into()),
                     request: compose::request(&core.keyring, event, endpoint, secrets, traceparent)?,
                 };
                 let lease_ms = gates::lease_ms(lease_ms(core, endpoint), slot);

@@ -207,6 +207,7 @@ pub fn strange_attempt(delivery_id: DeliveryId) -> Attempt {
         attempt_id: "att_019a0b1c2d3e7f00a1b2c3d4e5f60718".parse::<AttemptId>().unwrap(),
         timeout_ms: 1,
         in_line: false,
+        committed_at: None,
         request: domain::webhook::Request { url: String::new(), headers: Vec::new(), body: String::new() },
     }
 }
