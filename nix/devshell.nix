@@ -9,6 +9,7 @@
   cargo-deny,
   cargo-insta,
   postgresql_18,
+  prometheus,
   restate-cli,
   jq,
   curl,
@@ -27,6 +28,7 @@ craneLib.devShell (
       cargo-deny
       cargo-insta
       postgresql_18
+      prometheus
       restate-cli
       jq
       curl

@@ -12,11 +12,12 @@ case $what in
     unit | e2e | all | crash | chaos) ;;
     *) echo "usage: scripts/run-tests.sh [unit|e2e|all|crash [FLAGS OF stack crash-test]|chaos [FLAGS OF stack chaos]]" >&2 && exit 2 ;;
 esac
-# The tests verify signatures with libraries from npm and PyPI, too.
+# Signatures are verified with libraries from npm and PyPI, too, and alerts are evaluated by Prometheus.
 if [ "$what" = unit ] || [ "$what" = crash ] || [ "$what" = chaos ]; then
     require_tools
 else
     require_tools node=nodejs npm=npm python3=python3 pip3=python3-pip
+    require_prometheus
 fi
 announce_build debug 6
 # The checked SQL is compiled against the committed data; its freshness is a test of its own.

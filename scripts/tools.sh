@@ -43,3 +43,35 @@ require_tools() { # further ones, each as command=Debian package
 announce_build() { # folder of the profile, minutes
     [ -d "target/$1" ] || echo "The first build takes about $2 minutes on two cores; later ones take seconds." >&2
 }
+
+# Sees to it that EVERHOOK_PROMETHEUS names a Prometheus. Debian's package is unpacked beside the other components: installed,
+# it would run as a service.
+require_prometheus() {
+    [ -z "${EVERHOOK_PROMETHEUS:-}" ] || return 0
+    local cache folder
+    if EVERHOOK_PROMETHEUS=$(command -v prometheus); then
+        export EVERHOOK_PROMETHEUS
+        return
+    fi
+    if [ "$(id -u)" = 0 ]; then cache=/var/cache/everhook; else cache=${XDG_CACHE_HOME:-$HOME/.cache}/everhook; fi
+    folder=${EVERHOOK_CACHE_DIR:-$cache}/prometheus
+    export EVERHOOK_PROMETHEUS=$folder/usr/bin/prometheus
+    [ ! -x "$EVERHOOK_PROMETHEUS" ] || return 0
+    if ! command -v apt-get >/dev/null 2>&1; then
+        echo "Missing: prometheus. Install it, or name one with EVERHOOK_PROMETHEUS." >&2
+        exit 2
+    fi
+    echo "Getting Debian's prometheus" >&2
+    local fresh
+    mkdir -p "${folder%/*}"
+    fresh=$(mktemp -d "$folder.XXXXXX")
+    get_prometheus() { (cd "$fresh" && apt-get -qq download prometheus) >&2; }
+    if ! get_prometheus; then
+        # There may be no lists of packages yet.
+        [ "$(id -u)" = 0 ] && apt-get update -qq >&2 && get_prometheus || { echo "apt-get can't download prometheus; run 'apt-get update' as root, or name one with EVERHOOK_PROMETHEUS." >&2 && exit 2; }
+    fi
+    dpkg-deb -x "$fresh"/prometheus_*.deb "$fresh"
+    rm "$fresh"/prometheus_*.deb
+    rm -rf "$folder"
+    mv "$fresh" "$folder"
+}

@@ -83,6 +83,16 @@ fn no_crate_uses_what_it_must_not_know() {
 }
 
 #[test]
+fn every_alert_says_what_it_means_and_what_to_do() {
+    let read = |path| std::fs::read_to_string(root().join(path)).unwrap();
+    let (rules, page) = (read("docs/alerts.yml"), read("docs/operations.md"));
+    let alerts: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    assert!(alerts.len() > 10, "only {alerts:?} were found");
+    let missing: Vec<_> = alerts.iter().filter(|alert| !page.contains(&format!("\n| `{alert}` | "))).collect();
+    assert!(missing.is_empty(), "docs/operations.md does not explain {missing:?}");
+}
+
+#[test]
 fn the_map_names_only_what_exists() {
     let map = std::fs::read_to_string(root().join("docs/architecture.md")).unwrap();
     let names = map.split('`').skip(1).step_by(2);

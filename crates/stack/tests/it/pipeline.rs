@@ -1,5 +1,6 @@
 //! The whole way of an event, on the real components, while they are killed, stopped and wiped.
 
+mod alerts;
 mod bad_records;
 mod consumer_killed;
 mod darkness;

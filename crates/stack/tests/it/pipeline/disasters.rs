@@ -46,7 +46,7 @@ impl Lab {
     }
 
     /// So many payments with one change each, made beside nothing else.
-    async fn pay(&self, payments: u64) -> Summary {
+    pub(super) async fn pay(&self, payments: u64) -> Summary {
         let ready = self.set_up(Until::Payments(payments), Pace::Closed { concurrency: 8 }, 1).await;
         drive(&ready, &Lifecycle::default()).await
     }
@@ -77,7 +77,7 @@ impl Lab {
     }
 
     /// Waits until Kafka has acknowledged everything that is committed.
-    async fn all_in_kafka(&self) {
+    pub(super) async fn all_in_kafka(&self) {
         let end: String = sqlx::query_scalar("select pg_current_wal_lsn()::text")
             .fetch_one(&mut self.database().await)
             .await
@@ -97,6 +97,31 @@ impl Lab {
         until("Restate to have taken everything from Kafka", LONG, || async {
             let positions = self.positions().await;
             (positions.iter().all(|(end, committed)| end == committed), positions)
+        })
+        .await;
+    }
+
+    /// As an operator would who does not want a relay that is away to fill the disk.
+    pub(super) async fn keep_little_log(&self) {
+        let mut database = self.database().await;
+        for statement in ["alter system set max_slot_wal_keep_size = '1MB'", "select pg_reload_conf()"] {
+            sqlx::query(statement).execute(&mut database).await.unwrap();
+        }
+    }
+
+    /// Makes log until PostgreSQL gives the slot up.
+    pub(super) async fn lose_slot(&self) {
+        until("the slot to be lost", LONG, || async {
+            let mut database = self.database().await;
+            let make_log = "select pg_logical_emit_message(false, 'filler', repeat('x', 100000)), pg_switch_wal()";
+            for statement in [make_log, make_log, "checkpoint"] {
+                sqlx::query(statement).execute(&mut database).await.unwrap();
+            }
+            let status: Option<String> = sqlx::query_scalar("select wal_status from pg_replication_slots")
+                .fetch_one(&mut database)
+                .await
+                .unwrap();
+            (status.as_deref() == Some("lost"), status)
         })
         .await;
     }

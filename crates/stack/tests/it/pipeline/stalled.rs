@@ -9,6 +9,8 @@ impl Lab {
     pub(super) async fn restate(&self, method: Method, path: &str, body: Option<Value>) -> Value {
         let client = chassis::client::build(chassis::client::Limits::default()).unwrap();
         let request = client.request(method.clone(), self.url(Door::RestateAdmin).join(path).unwrap());
+        // A query's answer is in a format of Restate's own, if nobody wants JSON.
+        let request = request.header("accept", "application/json");
         let response = body.iter().fold(request, reqwest::RequestBuilder::json).send().await.unwrap();
         let status = response.status();
         let text = response.text().await.unwrap();

@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_lost_slot_held_is_sent_by_the_sweep_and_cdc_goes_on() {
     let mut lab = Lab::start(&SOON).await;
-    keep_little_log(&lab).await;
+    lab.keep_little_log().await;
     let strike = async |lab: &Lab| {
         lab.grows(BY_CDC, 100).await;
         lab.stack.kill9("cdc-relay").await.unwrap();
@@ -13,7 +13,7 @@ async fn what_the_lost_slot_held_is_sent_by_the_sweep_and_cdc_goes_on() {
         let from = lab.newest_event().await;
         lab.grows(COMMITTED, 100).await;
         let to = lab.newest_event().await;
-        lose_slot(lab).await;
+        lab.lose_slot().await;
         lab.stack.start("cdc-relay").await.unwrap();
         lab.grows(BY_CDC, 50).await;
         (from, to)
@@ -55,29 +55,6 @@ async fn drop_slot(lab: &Lab) {
         let drop = "select pg_drop_replication_slot(slot_name) from pg_replication_slots where not active";
         let dropped = sqlx::query(drop).execute(&mut database).await;
         (dropped.as_ref().is_ok_and(|done| done.rows_affected() == 1), format!("{dropped:?}"))
-    })
-    .await;
-}
-
-/// As an operator would who does not want a relay that is away to fill the disk.
-async fn keep_little_log(lab: &Lab) {
-    let mut database = lab.database().await;
-    for statement in ["alter system set max_slot_wal_keep_size = '1MB'", "select pg_reload_conf()"] {
-        sqlx::query(statement).execute(&mut database).await.unwrap();
-    }
-}
-
-/// Makes log until PostgreSQL gives the slot up.
-async fn lose_slot(lab: &Lab) {
-    until("the slot to be lost", LONG, || async {
-        let mut database = lab.database().await;
-        let make_log = "select pg_logical_emit_message(false, 'filler', repeat('x', 100000)), pg_switch_wal()";
-        for statement in [make_log, make_log, "checkpoint"] {
-            sqlx::query(statement).execute(&mut database).await.unwrap();
-        }
-        let status: Option<String> =
-            sqlx::query_scalar("select wal_status from pg_replication_slots").fetch_one(&mut database).await.unwrap();
-        (status.as_deref() == Some("lost"), status)
     })
     .await;
 }
