@@ -268,6 +268,13 @@ rec {
       '';
     };
 
+    traceSampleRatio = lib.mkOption {
+      type = lib.types.numbers.between 0 1;
+      default = 1;
+      example = 0.1;
+      description = "Which share of the traces is kept, from 0 to 1.";
+    };
+
     topic = lib.mkOption {
       type = lib.types.str;
       default = "webhook-events";

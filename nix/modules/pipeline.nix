@@ -89,7 +89,7 @@ in
         sequin.
       '';
     };
-    inherit (unit.options) otlpEndpoint;
+    inherit (unit.options) otlpEndpoint traceSampleRatio;
     restate.enable = lib.mkOption {
       type = lib.types.bool;
       default = true;
@@ -147,6 +147,14 @@ in
         services.everhook = lib.genAttrs (lib.attrNames (import ../services.nix) ++ [ "restate" ]) (_: {
           otlpEndpoint = lib.mkDefault cfg.otlpEndpoint;
         });
+      }
+
+      {
+        services.everhook = {
+          payments-api.settings.trace-sample-ratio = lib.mkDefault cfg.traceSampleRatio;
+          data-service.settings.trace-sample-ratio = lib.mkDefault cfg.traceSampleRatio;
+          restate.traceSampleRatio = lib.mkDefault cfg.traceSampleRatio;
+        };
       }
 
       (lib.mkIf cfg.generateSecrets {

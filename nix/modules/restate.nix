@@ -69,7 +69,7 @@ in
       };
       description = "Restate's configuration, as in restate.toml. Checked when the system is built.";
     };
-    inherit (unit.options) configurationCheck otlpEndpoint;
+    inherit (unit.options) configurationCheck otlpEndpoint traceSampleRatio;
   };
 
   config = lib.mkMerge [
@@ -129,9 +129,16 @@ in
         wants = [ "network-online.target" ];
         after = [ "network-online.target" ];
         startLimitIntervalSec = 0;
-        environment = lib.mkIf (cfg.identityKeyFile != null) {
-          RESTATE_WORKER__INVOKER__REQUEST_IDENTITY_PRIVATE_KEY_PEM_FILE = "%d/identity-key";
-        };
+        environment = lib.mkMerge [
+          (lib.mkIf (cfg.identityKeyFile != null) {
+            RESTATE_WORKER__INVOKER__REQUEST_IDENTITY_PRIVATE_KEY_PEM_FILE = "%d/identity-key";
+          })
+          # Its traces are its own: it can't know which of ours are kept.
+          (lib.mkIf (cfg.traceSampleRatio != 1) {
+            OTEL_TRACES_SAMPLER = "parentbased_traceidratio";
+            OTEL_TRACES_SAMPLER_ARG = toString cfg.traceSampleRatio;
+          })
+        ];
         serviceConfig =
           unit.hardening
           // unit.patient

@@ -21,6 +21,7 @@ pub fn prepare(
     ports: &Ports,
     identity_key: &Path,
     tracing: &Tracing,
+    sample_ratio: Option<&str>,
 ) -> anyhow::Result<Spec> {
     let (data, temporary) = (folder.join("data"), folder.join("tmp"));
     // It never removes what it puts into its folder for temporary files.
@@ -32,11 +33,17 @@ pub fn prepare(
     }
     let file = folder.join("restate.toml");
     std::fs::write(&file, configuration(&data, ports, identity_key, tracing)).context("can't write restate.toml")?;
+    let mut environment = vec![("TMPDIR".to_owned(), temporary.into())];
+    if let Some(ratio) = sample_ratio {
+        // Its traces are its own: it can't know which of ours are kept.
+        environment.push(("OTEL_TRACES_SAMPLER".to_owned(), "parentbased_traceidratio".into()));
+        environment.push(("OTEL_TRACES_SAMPLER_ARG".to_owned(), ratio.into()));
+    }
     Ok(Spec {
         name: "restate".to_owned(),
         program: server.to_owned(),
         arguments: vec!["-c".into(), file.into()],
-        environment: vec![("TMPDIR".to_owned(), temporary.into())],
+        environment,
         directory: folder.to_owned(),
         log,
         user: None,

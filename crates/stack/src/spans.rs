@@ -2,6 +2,7 @@
 
 use url::Url;
 
+use crate::Stack;
 use crate::ports::{Door, Ports};
 
 /// Where the spans and metrics of a stack go.
@@ -45,10 +46,31 @@ pub struct TracingFlags {
     /// Make no spans.
     #[arg(long)]
     no_traces: bool,
+    /// Which share of the traces is kept, from 0 to 1.
+    #[arg(long, env = SAMPLE_RATIO, value_parser = share)]
+    trace_sample_ratio: Option<f64>,
+}
+
+/// The setting of our services that says which share of the traces is kept.
+pub const SAMPLE_RATIO: &str = "EVERHOOK_TRACE_SAMPLE_RATIO";
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "a share of traces is a number from 0 to 1".to_owned())
 }
 
 impl TracingFlags {
-    /// What they say.
+    /// The stack that does as they say.
+    #[must_use]
+    pub fn of(&self, stack: Stack) -> Stack {
+        let stack = stack.with_tracing(self.tracing());
+        match self.trace_sample_ratio {
+            Some(share) => stack.with_setting(SAMPLE_RATIO, &share.to_string()),
+            None => stack,
+        }
+    }
+
+    /// Where they say that spans go.
     #[must_use]
     pub fn tracing(&self) -> Tracing {
         match (&self.otlp_endpoint, self.no_traces) {

@@ -32,7 +32,7 @@ use crate::restate;
 use crate::routes::Routes;
 use crate::secrets::Secrets;
 use crate::services::{self, Services, lasting_door};
-use crate::spans::{COLLECTOR, Tracing};
+use crate::spans::{COLLECTOR, SAMPLE_RATIO, Tracing};
 use crate::state::{Entry, State};
 
 /// Longer than any of them takes on a busy machine; a dead one is noticed at once.
@@ -404,8 +404,10 @@ impl Stack {
             }),
             ("restate", Some(components)) => {
                 let (key, _) = self.secrets.identity_key()?;
+                let (tracing, settings) = (self.tracing(), self.settings.iter());
+                let ratio = settings.rev().find(|(name, _)| name == SAMPLE_RATIO).map(|(_, ratio)| ratio.as_str());
                 let spec =
-                    restate::prepare(&components.restate_server, &folder, log, &self.ports, &key, &self.tracing())?;
+                    restate::prepare(&components.restate_server, &folder, log, &self.ports, &key, &tracing, ratio)?;
                 Ok(Part { spec, ready: Ready::Http(restate::health(&self.ports)) })
             }
             _ => {

@@ -67,7 +67,7 @@ impl Up {
             Some(binaries) => Kit::Everything(components, binaries),
             None => Kit::Components(components),
         };
-        let stack = Stack::new(folder, ports, kit, progress.clone())?.with_tracing(tracing);
+        let stack = self.tracing.of(Stack::new(folder, ports, kit, progress.clone())?);
         let lived = tokio::select! {
             lived = live(&stack, self.components_only, progress) => lived,
             () = lifecycle.stopped() => Ok(()),
