@@ -115,7 +115,7 @@ impl FromStr for Traceparent {
 impl fmt::Display for Traceparent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { trace_id, span_id, is_sampled } = self;
-        write!(f, "00-{trace_id:032x}-{span_id:016x}-{:02x}", u8::from(*is_sampled))
+        write!(f, "00-{}-{span_id:016x}-{:02x}", TraceId(*trace_id), u8::from(*is_sampled))
     }
 }
 
@@ -162,6 +162,26 @@ impl FromStr for SampleRatio {
 impl fmt::Display for SampleRatio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// A trace's id as logs have it: 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceId(pub u128);
+
+impl TraceId {
+    /// Of the trace that an event whose row has this `traceparent` is in, kept or not. A change that another program than
+    /// ours has made has no `traceparent`: its trace has the event's number.
+    #[must_use]
+    pub fn of(event_id: EventId, traceparent: Option<&str>) -> Self {
+        let parent = traceparent.and_then(|text| text.parse::<Traceparent>().ok());
+        Self(parent.map_or(event_id.uuid().as_u128(), |parent| parent.trace_id))
+    }
+}
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use crate::ids::EventId;
 use crate::signature::Secret;
 use crate::time::Timestamp;
-use crate::trace::{EventTrace, Traceparent};
+use crate::trace::{EventTrace, TraceId, Traceparent};
 
 const USER_AGENT: &str = concat!("Everhook/", env!("CARGO_PKG_VERSION"));
 
@@ -76,10 +76,24 @@ impl Request {
     /// The trace that its headers name, if that is kept.
     #[must_use]
     pub fn trace(&self) -> Option<EventTrace> {
-        let header = |wanted| self.headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
-        let parent: Traceparent = header("traceparent")?.parse().ok()?;
-        let event_id = header("webhook-id")?.parse().ok()?;
-        parent.is_sampled.then_some(EventTrace { trace_id: parent.trace_id, event_id })
+        let parent: Traceparent = self.header("traceparent")?.parse().ok()?;
+        parent.is_sampled.then_some(EventTrace { trace_id: parent.trace_id, event_id: self.event_id()? })
+    }
+
+    /// The event that it is of.
+    #[must_use]
+    pub fn event_id(&self) -> Option<EventId> {
+        self.header("webhook-id")?.parse().ok()
+    }
+
+    /// The id of the trace that it belongs to, kept or not.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<TraceId> {
+        Some(TraceId::of(self.event_id()?, self.header("traceparent")))
+    }
+
+    fn header(&self, wanted: &str) -> Option<&str> {
+        self.headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
     }
 
     /// A webhook with the headers of Standard Webhooks 1.0.0, signed at `now` by each of the secrets.

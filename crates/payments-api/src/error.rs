@@ -6,6 +6,7 @@ use chassis::Problem;
 use chassis::error_chain::Chain;
 use domain::ids::{MerchantId, PaymentId};
 use domain::payment::IllegalStatus;
+use domain::trace::TraceId;
 use serde_json::Value;
 
 /// Why a request is not done. Nothing is stored then, but the answer to a key.
@@ -49,10 +50,29 @@ impl From<&Error> for Problem {
     }
 }
 
+/// An error of a request that has a trace.
+#[derive(Debug)]
+pub(crate) struct InTrace {
+    pub(crate) error: Error,
+    pub(crate) trace_id: TraceId,
+}
+
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
+        self.answer(None)
+    }
+}
+
+impl IntoResponse for InTrace {
+    fn into_response(self) -> Response {
+        self.error.answer(Some(self.trace_id))
+    }
+}
+
+impl Error {
+    fn answer(self, trace_id: Option<TraceId>) -> Response {
         if let Self::Store(_) = self {
-            tracing::error!("a request was answered with 503: {}", Chain(&self));
+            tracing::error!(trace_id = trace_id.map(display), "a request was answered with 503: {}", Chain(&self));
         }
         Problem::from(&self).into_response()
     }

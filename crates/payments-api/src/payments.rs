@@ -24,7 +24,7 @@ use store::payments::{MERCHANT_EXISTS, find_payment, insert_payment};
 use uuid::Uuid;
 
 use crate::Api;
-use crate::error::Error;
+use crate::error::{Error, InTrace};
 use crate::idempotency::{first_answer, keeping};
 use crate::merchants::now;
 use crate::trace::{About, Trace};
@@ -49,11 +49,10 @@ pub(crate) async fn create(
     key: IdempotencyKey,
     trace: Trace,
     JsonObject(new): JsonObject<NewPayment>,
-) -> Result<Answer, Error> {
+) -> Result<Answer, InTrace> {
     let payment_id = PaymentId::from_uuid(Uuid::now_v7());
     let answer = make(&api, key.of(&new), &trace, payment_id, new).await;
-    trace.end(About { hop: Hop::Create, route: "/payments", payment_id }, &answer);
-    answer
+    trace.end(About { hop: Hop::Create, route: "/payments", payment_id }, answer)
 }
 
 async fn make(

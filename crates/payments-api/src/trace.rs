@@ -11,10 +11,10 @@ use chassis::Problem;
 use chassis::answer::Answer;
 use chassis::spans::{self, Kind, Span};
 use domain::ids::{MerchantId, PaymentId};
-use domain::trace::{Hop, SampleRatio, Traceparent};
+use domain::trace::{Hop, SampleRatio, TraceId, Traceparent};
 
 use crate::Api;
-use crate::error::Error;
+use crate::error::{Error, InTrace};
 
 /// The trace of a request, with a span of this service.
 #[derive(Debug)]
@@ -70,8 +70,13 @@ impl Trace {
         self.own.is_sampled && spans::are_kept()
     }
 
-    /// The request is answered so.
-    pub(crate) fn end(&self, about: About, answer: &Result<Answer, Error>) {
+    /// The request is answered so; what went wrong is told with its trace.
+    pub(crate) fn end(&self, about: About, answer: Result<Answer, Error>) -> Result<Answer, InTrace> {
+        self.send(about, &answer);
+        answer.map_err(|error| InTrace { error, trace_id: TraceId(self.own.trace_id) })
+    }
+
+    fn send(&self, about: About, answer: &Result<Answer, Error>) {
         if !self.is_kept() {
             return;
         }

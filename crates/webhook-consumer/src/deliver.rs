@@ -14,6 +14,7 @@ use domain::time::Timestamp;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
+use tracing::{Instrument as _, Span};
 
 use crate::counts::Counts;
 use crate::due::Due;
@@ -150,7 +151,8 @@ impl Deliverer {
         let mut under_way = attempts.len();
         let posts = attempts.into_iter().map(|attempt| {
             let own = self.clone();
-            async move {
+            let logged = in_the_log(&attempt);
+            let made = async move {
                 own.wait_for_slot(&attempt).await;
                 let under_way = attempt.endpoint_id.map(|endpoint_id| own.in_flight.begin(endpoint_id));
                 fault::point("open.before_post");
@@ -158,13 +160,16 @@ impl Deliverer {
                 let result = own.door.post(&attempt).await;
                 spans::posted(&attempt, asked_at, began, &result);
                 own.counts.posted(&attempt, &result);
+                let outcome = result.outcome.as_str();
+                tracing::debug!(outcome, result.status, result.duration_ms, "an attempt has ended");
                 fault::point("post.before_record");
                 drop(under_way);
                 let in_flight = attempt.endpoint_id.map_or(0, |endpoint_id| own.in_flight.count(endpoint_id));
                 let result = Recorded { in_flight, ..result };
                 let answer = own.record_one(&result).await;
                 (result, answer)
-            }
+            };
+            made.instrument(logged)
         });
         let mut done = stream::iter(posts).buffer_unordered(self.wave);
         while let Some((result, answer)) = done.next().await {
@@ -222,6 +227,17 @@ impl Deliverer {
         self.ledger.park(&record).await.map_err(NotNow::Park)?;
         Ok(Left::default())
     }
+}
+
+/// What each line of the log says that comes of an attempt.
+fn in_the_log(attempt: &Attempt) -> Span {
+    tracing::error_span!(
+        "attempt",
+        trace_id = attempt.request.trace_id().map(display),
+        event.id = attempt.request.event_id().map(display),
+        delivery.id = %attempt.delivery_id,
+        attempt = attempt.attempt,
+    )
 }
 
 fn dues(later: impl IntoIterator<Item = Later>) -> Vec<Due> {

@@ -21,7 +21,7 @@ use store::ledger::{Endpoint, Event, Exchange, Guard, LoggedAttempt, Seen, StepR
 use uuid::Uuid;
 
 use super::gates::{self, Admitted, Timed, Wanted};
-use super::spans::Spans;
+use super::spans::{Spans, trace_id};
 use super::{answers_in_time, firsts, millis, order, spans, storable};
 use crate::app::{App, Core};
 use crate::compose;
@@ -104,8 +104,8 @@ pub async fn steps(core: &Core, items: &[Ask]) -> Result<Vec<Answer>, store::Err
                 rows.extend(row);
             }
             Err(error) => {
-                let event_id = &asked.event.event_id;
-                tracing::error!(event.id = event_id, error = %Chain(&error), "a webhook could not be composed");
+                let event = asked.event;
+                tracing::error!(trace_id = trace_id(event), event.id = event.event_id, error = %Chain(&error), "a webhook could not be composed");
             }
         }
     }

@@ -17,7 +17,7 @@ use store::ledger::{Endpoint, Event, Route, Routed};
 use super::first_time::{Before, Draft, Drawn, drafts, draw, is_in_line, wants};
 use super::gates::{self, Timed, Wanted};
 use super::order::OpenedInLine;
-use super::spans::Spans;
+use super::spans::{Spans, trace_id};
 use super::{answers_in_time, firsts, next, order, spans, storable};
 use crate::app::{App, Core};
 
@@ -106,7 +106,7 @@ async fn open(core: &Core, items: &[Open]) -> Result<Vec<Opened>, store::Error> 
                 stages[index] = Stage::Routes(Opened::Deliveries { attempts, later });
             }
             Err(error) => {
-                tracing::error!(event.id = event.event_id, error = %Chain(&error), "a webhook could not be composed");
+                tracing::error!(trace_id = trace_id(event), event.id = event.event_id, error = %Chain(&error), "a webhook could not be composed");
             }
         }
     }
@@ -132,7 +132,7 @@ async fn open(core: &Core, items: &[Open]) -> Result<Vec<Opened>, store::Error> 
                 stages[index] = Stage::Routes(Opened::Deliveries { attempts, later });
             }
             Err(error) => {
-                tracing::warn!(event.id = event.event_id, error = %Chain(&error), "an event in line could not be opened");
+                tracing::warn!(trace_id = trace_id(event), event.id = event.event_id, error = %Chain(&error), "an event in line could not be opened");
             }
         }
     }

@@ -5,8 +5,9 @@ use std::time::SystemTime;
 use chassis::spans::{self, Kind, Span};
 use domain::ids::AttemptId;
 use domain::protocol::{Attempt, Open};
-use domain::trace::{EventTrace, Hop, of_attempt};
+use domain::trace::{EventTrace, Hop, TraceId, of_attempt};
 use store::ledger::{Event, Object};
+use tracing::field::{DisplayValue, display};
 
 use crate::app::Core;
 
@@ -17,6 +18,11 @@ pub fn traceparent(core: &Core, event: &Event, attempt_id: AttemptId) -> Option<
         // It is not kept, and whoever receives it is told so.
         None => event.traceparent.clone(),
     }
+}
+
+/// What a line of the log says of an event's trace.
+pub fn trace_id(event: &Event) -> Option<DisplayValue<TraceId>> {
+    Some(display(TraceId::of(event.event_id.parse().ok()?, event.traceparent.as_deref())))
 }
 
 fn trace(core: &Core, event: &Event) -> Option<(EventTrace, Option<u64>)> {

@@ -18,7 +18,7 @@ use store::payments::{lock_payment, set_status};
 use store::transaction::{begin, commit};
 
 use crate::Api;
-use crate::error::Error;
+use crate::error::{Error, InTrace};
 use crate::idempotency::{first_answer, keeping};
 use crate::trace::{About, Trace};
 
@@ -34,12 +34,11 @@ pub(crate) async fn change(
     key: IdempotencyKey,
     trace: Trace,
     JsonObject(new): JsonObject<NewStatus>,
-) -> Result<Answer, Error> {
+) -> Result<Answer, InTrace> {
     let keyed = key.of(&new);
     let answer = change_or_answer_again(&api, payment_id, new.status, keyed.as_ref(), &trace).await;
     let route = "/payments/{payment_id}/status";
-    trace.end(About { hop: Hop::Change, route, payment_id }, &answer);
-    answer
+    trace.end(About { hop: Hop::Change, route, payment_id }, answer)
 }
 
 async fn change_or_answer_again(

@@ -1,10 +1,11 @@
 //! One trace from the request to the merchant's answer, also where attempts fail and the process that makes them is killed.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use stack::doors::Doors;
 use stack::spans::{COLLECTOR, SPANS};
-use verifier::spans::Spans;
+use verifier::spans::{self, Spans};
 use verifier::traces::{self, Watch, gather};
 
 use super::*;
@@ -24,7 +25,8 @@ const HOPS: [&str; 9] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_hop_of_what_was_delivered_has_its_span_and_one_that_lacks_is_named() {
-    let mut lab = Lab::start_with(&[], Tracing::Here).await;
+    let logs = [("EVERHOOK_LOG", "info,webhook_consumer=debug"), ("EVERHOOK_LOG_FORMAT", "json")];
+    let mut lab = Lab::start_with(&logs, Tracing::Here).await;
     let began = verifier::now();
     let options = lab.options(Until::Payments(500), Pace::Open { rate: 100.0, most: 256 }, 0);
     let ready = set_up(Options { endpoints_per_merchant: 2, ..options }).await.unwrap();
@@ -61,10 +63,22 @@ async fn every_hop_of_what_was_delivered_has_its_span_and_one_that_lacks_is_name
     // Each of the thousand deliveries, and one in nine once more.
     assert!(judgement.attempts > 1_050, "{judgement}");
 
+    let logged = logged(&lab.stack.folder().log("webhook-consumer"));
+    let all = Spans::read([&file]).unwrap();
+    let traces: BTreeSet<(String, String)> = all
+        .iter()
+        .filter(|span| span.name == "webhook.post")
+        .map(|span| match &span.attributes["event.id"] {
+            spans::Value::Text(event_id) => (format!("{:032x}", span.trace_id), event_id.clone()),
+            other => panic!("an event's id is {other:?}"),
+        })
+        .collect();
+    assert_eq!(traces.len(), 500);
+    assert_eq!(logged, traces, "the log says the trace of each event that was attempted");
+
     let ledger = gather(&portal, from, to, ANSWER, &ProgressBar::hidden()).await.unwrap();
-    let spans = Spans::read([&file]).unwrap();
     for hop in HOPS {
-        let others: Spans = spans.iter().filter(|span| span.name != hop).cloned().collect();
+        let others: Spans = all.iter().filter(|span| span.name != hop).cloned().collect();
         let judgement = traces::judge(&others, &ledger, traces::Options::default());
         assert_eq!(judgement.missing(), BTreeSet::from([hop]), "without {hop}");
         assert_eq!(judgement.faulty.len(), 500, "without {hop}");
@@ -86,4 +100,13 @@ async fn a_collector_that_stands_still_or_is_gone_costs_no_delivery() {
     drive(&ready, &Lifecycle::default()).await;
     assert_eq!(lab.verdict(LONG).await.delivered, 600);
     lab.stop().await;
+}
+
+/// The trace and the event of each attempt that the log tells of.
+fn logged(log: &Path) -> BTreeSet<(String, String)> {
+    let log = std::fs::read_to_string(log).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|e| panic!("{e}: {line}")));
+    let ended = lines.filter(|line| line["message"] == "an attempt has ended");
+    let word = |value: &Value| value.as_str().unwrap().to_owned();
+    ended.map(|line| (word(&line["span"]["trace_id"]), word(&line["span"]["event.id"]))).collect()
 }
