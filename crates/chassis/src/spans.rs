@@ -156,7 +156,8 @@ impl Span {
         self
     }
 
-    fn into_data(self, scope: InstrumentationScope) -> SpanData {
+    /// As the SDK's exporter takes it. Texts are shared.
+    fn data(&self, scope: &InstrumentationScope) -> SpanData {
         let context = |trace_id, span_id, is_remote| {
             let (trace_id, span_id) =
                 (TraceId::from_bytes(u128::to_be_bytes(trace_id)), SpanId::from_bytes(u64::to_be_bytes(span_id)));
@@ -170,15 +171,15 @@ impl Span {
             // Nobody is asked, and it makes no difference to anybody.
             parent_span_is_remote: false,
             span_kind: self.kind.into(),
-            name: self.name,
+            name: self.name.clone(),
             start_time: self.start,
             end_time: self.end,
-            attributes: self.attributes.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect(),
+            attributes: self.attributes.iter().map(|(key, value)| KeyValue::new(key.clone(), value)).collect(),
             dropped_attributes_count: 0,
             events: SpanEvents::default(),
             links,
-            status: self.error.map_or(Status::Unset, |description| Status::Error { description }),
-            instrumentation_scope: scope,
+            status: self.error.clone().map_or(Status::Unset, |description| Status::Error { description }),
+            instrumentation_scope: scope.clone(),
         }
     }
 }
@@ -194,13 +195,13 @@ impl From<Kind> for SpanKind {
     }
 }
 
-impl From<Value> for opentelemetry::Value {
-    fn from(value: Value) -> Self {
+impl From<&Value> for opentelemetry::Value {
+    fn from(value: &Value) -> Self {
         match value {
-            Value::Flag(flag) => Self::Bool(flag),
-            Value::Number(number) => Self::I64(number),
-            Value::Word(word) => Self::String(word.into()),
-            Value::Text(text) => Self::String(text.into()),
+            Value::Flag(flag) => Self::Bool(*flag),
+            Value::Number(number) => Self::I64(*number),
+            Value::Word(word) => Self::String((*word).into()),
+            Value::Text(text) => Self::String(text.clone().into()),
         }
     }
 }

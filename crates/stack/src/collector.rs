@@ -58,25 +58,28 @@ fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// A file of lines.
+/// A file of lines, and where each is made.
 struct Lines {
     path: PathBuf,
-    file: Mutex<File>,
+    file: Mutex<(File, Vec<u8>)>,
 }
 
 impl Lines {
     fn append_to(path: &Path) -> anyhow::Result<Self> {
         let file = open(path).with_context(|| format!("can't open {}", path.display()))?;
-        Ok(Self { path: path.to_owned(), file: Mutex::new(file) })
+        Ok(Self { path: path.to_owned(), file: Mutex::new((file, Vec::new())) })
     }
 
     fn push(&self, request: &impl Serialize) -> Result<(), Status> {
-        let mut line = serde_json::to_vec(request)
+        let mut guard = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let (file, line) = &mut *guard;
+        line.clear();
+        serde_json::to_writer(&mut *line, request)
             .map_err(|error| Status::invalid_argument(format!("the request can't be written as JSON: {error}")))?;
         line.push(b'\n');
         // One write: a reader never sees half of one line and half of another.
-        let written = self.file.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line);
-        written.map_err(|error| Status::unavailable(format!("can't write to {}: {error}", self.path.display())))
+        file.write_all(line)
+            .map_err(|error| Status::unavailable(format!("can't write to {}: {error}", self.path.display())))
     }
 }
 

@@ -235,7 +235,8 @@ impl Courier {
             while !spans.is_empty() {
                 spans.recv_many(&mut batch, MOST_IN_A_BATCH).await;
                 let count = batch.len();
-                self.send(batch.drain(..)).await;
+                self.send(&batch).await;
+                batch.clear();
                 self.kept.finish(count);
             }
             if spans.is_closed() {
@@ -262,7 +263,7 @@ impl Courier {
             let spans = std::mem::take(&mut segment.spans);
             tracing::info!(spans = spans.len(), "sending what a process before this one has left behind");
             for batch in spans.chunks(MOST_IN_A_BATCH) {
-                self.send(batch.iter().cloned()).await;
+                self.send(batch).await;
             }
             if let Err(error) = segment.remove() {
                 tracing::warn!(%error, "spans that are sent could not be removed, and will be sent again");
@@ -271,13 +272,13 @@ impl Courier {
     }
 
     /// Sends a batch, again and again for a while.
-    async fn send(&mut self, batch: impl ExactSizeIterator<Item = Span>) {
+    async fn send(&mut self, batch: &[Span]) {
         let count = u64::try_from(batch.len()).unwrap_or(u64::MAX);
-        let batch: Vec<SpanData> = batch.map(|span| span.into_data(self.scope.clone())).collect();
         let began = Instant::now();
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         loop {
-            let error = match self.exporter.export(batch.clone()).await {
+            let data: Vec<SpanData> = batch.iter().map(|span| span.data(&self.scope)).collect();
+            let error = match self.exporter.export(data).await {
                 Ok(()) => {
                     if std::mem::take(&mut self.is_failing) {
                         tracing::info!("the collector takes spans again");

@@ -61,8 +61,8 @@ pub(super) fn goals(report: &Report) -> Vec<Goal> {
         what: "with every trace kept, deliveries",
         from: NEEDED,
         wanted: "at least 90 % of those without".to_owned(),
-        measured: format!("{:.0} %", traced.share(&traced.traced) * 100.0),
-        met: traced.share(&traced.traced) >= 0.9,
+        measured: format!("{:.0} %", traced.share() * 100.0),
+        met: traced.share() >= 0.9,
     }));
     goals
 }

@@ -1,5 +1,5 @@
-//! What traces cost: the same full load without spans, with all of them, with all of them while nobody takes them, and without
-//! again. What the two times without differ by is the machine's noise.
+//! What traces cost: the same full load without spans and with all of them, in turns, and with all of them while nobody takes
+//! them. A machine that grows warm, or busy with something else, does so for both; what the times alike differ by is its noise.
 
 use chassis::Lifecycle;
 use serde::Serialize;
@@ -10,17 +10,15 @@ use crate::doors::Load;
 use crate::progress::Progress;
 use crate::spans::{COLLECTOR, SPANS, Tracing};
 
-/// What was measured.
+/// What was measured: without and with in turns, beginning and ending without.
 #[derive(Debug, Serialize)]
 pub struct Traced {
     /// Without spans.
-    pub before: Phase,
+    pub without: [Phase; 4],
     /// Every trace is kept; the receiver of the spans runs on the same machine.
-    pub traced: Phase,
+    pub traced: [Phase; 3],
     /// The same, and the receiver stands still.
     pub stuck: Phase,
-    /// Without spans, again.
-    pub after: Phase,
     /// Bytes that the receiver wrote meanwhile.
     pub bytes: u64,
 }
@@ -28,14 +26,16 @@ pub struct Traced {
 impl Traced {
     /// In the order in which they were measured.
     #[must_use]
-    pub fn phases(&self) -> [&Phase; 4] {
-        [&self.before, &self.traced, &self.stuck, &self.after]
+    pub fn phases(&self) -> [&Phase; 8] {
+        let ([a, c, e, g], [b, d, f]) = (&self.without, &self.traced);
+        [a, b, c, d, e, f, g, &self.stuck]
     }
 
-    /// The throughput of a phase, as a share of the mean without spans.
+    /// The throughput with spans, as a share of that without; of each, the median, for a machine that is busy with something
+    /// else for one of the times.
     #[must_use]
-    pub fn share(&self, phase: &Phase) -> f64 {
-        2.0 * phase.delivered_per_second / (self.before.delivered_per_second + self.after.delivered_per_second)
+    pub fn share(&self) -> f64 {
+        median(&self.traced) / median(&self.without)
     }
 
     /// Leaves the stack as it was, but started anew.
@@ -54,15 +54,26 @@ impl Traced {
             stack.retrace(tracing).await?;
             drive(name).await
         };
-        let before = run("without spans", Tracing::Off).await?;
-        let traced = run("with spans", Tracing::Here).await?;
+        let without = || run("without spans", Tracing::Off);
+        let traced = || run("with spans", Tracing::Here);
+        let (a, b, c, d) = (without().await?, traced().await?, without().await?, traced().await?);
+        let (e, f, g) = (without().await?, traced().await?, without().await?);
+        let (without, traced) = ([a, c, e, g], [b, d, f]);
+        stack.retrace(Tracing::Here).await?;
         let stuck = {
             let _frozen = stack.freeze(COLLECTOR).await?;
             drive("with spans that nobody takes").await?
         };
-        let after = run("without spans again", Tracing::Off).await?;
+        stack.retrace(Tracing::Off).await?;
         stack.stop(COLLECTOR).await?;
         let bytes = std::fs::metadata(stack.folder().logs().join(SPANS))?.len();
-        Ok(Self { before, traced, stuck, after, bytes })
+        Ok(Self { without, traced, stuck, bytes })
     }
+}
+
+/// Deliveries a second.
+fn median(phases: &[Phase]) -> f64 {
+    let mut all: Vec<f64> = phases.iter().map(|phase| phase.delivered_per_second).collect();
+    all.sort_by(f64::total_cmp);
+    f64::midpoint(all[(all.len() - 1) / 2], all[all.len() / 2])
 }
