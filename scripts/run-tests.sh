@@ -50,7 +50,10 @@ e2e() {
     cargo test --workspace "${points[@]}" --no-run --quiet
     step "every test beside the real components"
     target/debug/stack exec -- \
-        cargo test --workspace "${points[@]}" --quiet --no-fail-fast -- --include-ignored --skip three_mishaps_around_the_sweep
+        cargo test --workspace "${points[@]}" --quiet --no-fail-fast --test it --test million -- --include-ignored
+    step "the tests in the sources that need them"
+    target/debug/stack exec -- \
+        cargo test --workspace "${points[@]}" --quiet --no-fail-fast --lib --bins -- --ignored
     step "the committed SQL data"
     target/debug/stack exec --only postgres --migrations migrations -- scripts/offline-data.sh --check
 }

@@ -102,6 +102,8 @@ struct Audit {
     /// All that occurred before has been audited; none before the first look.
     through: Option<OffsetDateTime>,
     differing: VecDeque<Window>,
+    /// Something did not balance at the last look; that is told once.
+    differs: bool,
     audited: Audited,
 }
 
@@ -119,7 +121,7 @@ struct Audited {
 
 impl Audit {
     fn new(after: Duration) -> Self {
-        Self { after, through: None, differing: VecDeque::new(), audited: Audited::new() }
+        Self { after, through: None, differing: VecDeque::new(), differs: false, audited: Audited::new() }
     }
 
     /// Audits what has come of age; answers how many differences there are of each kind.
@@ -139,17 +141,30 @@ impl Audit {
             self.through = Some(to);
             self.audited.add(&account);
             if !account.difference.is_empty() {
-                let first = account.difference.first().map(|first| first.id.as_str());
-                let differences = account.difference.len();
-                tracing::error!(%from, %to, differences, first, "the ledger does not balance; ask verifier audit for this time");
                 self.differing.push_back(Window { from, to, differences: account.difference });
             }
         }
+        self.tell();
         let mut counts: BTreeMap<String, u64> = PROBLEMS.iter().map(|problem| ((*problem).to_owned(), 0)).collect();
         for difference in self.differing.iter().flat_map(|window| &window.differences) {
             *counts.entry(difference.problem.clone()).or_default() += 1;
         }
         Ok(counts)
+    }
+
+    fn tell(&mut self) {
+        match (self.differing.front(), self.differs) {
+            (Some(Window { from, to, differences }), false) => {
+                let (count, first) = (differences.len(), differences.first().map(|first| first.id.as_str()));
+                tracing::error!(%from, %to, count, first, "the ledger does not balance: verifier audit has the details");
+                self.differs = true;
+            }
+            (None, true) => {
+                tracing::info!("the ledger balances again");
+                self.differs = false;
+            }
+            _ => {}
+        }
     }
 }
 

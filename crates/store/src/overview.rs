@@ -55,31 +55,31 @@ pub async fn overview(pool: &PgPool) -> Result<Overview, Error> {
         Overview,
         r#"
         with unrouted as (
-            select e.occurred_at
+            select count(*) as events, min(e.occurred_at) as oldest
             from sweep s, horizon h, domain_events e
             where e.event_id >= greatest(s.routed_through, h.event_id)
                 and not exists (
                     select from routed_events r
                     where r.event_id = e.event_id and r.event_id >= greatest(s.routed_through, h.event_id))
         ), pending as (
-            select attempts > schedule_from and due_at > clock_timestamp() and owner is null and not at_gate as is_retry,
-                greatest(due_at, lease_until) as in_order_until
+            select count(*) as deliveries,
+                count(*) filter (where attempts > schedule_from and due_at > clock_timestamp() and owner is null and not at_gate)
+                    as retries,
+                min(greatest(due_at, lease_until)) as in_order_until
             from deliveries
             where state = 'pending'
         )
-        select
-            (select count(*) from unrouted) as "unrouted!",
-            (select coalesce(greatest(0, extract(epoch from clock_timestamp() - min(occurred_at))), 0) from unrouted)::float8
-                as "unrouted_s!",
-            (select count(*) from pending) as "pending!",
+        select u.events as "unrouted!",
+            coalesce(greatest(0, extract(epoch from clock_timestamp() - u.oldest)), 0)::float8 as "unrouted_s!",
+            p.deliveries as "pending!",
             (select count(*) from deliveries where state = 'held') as "held!",
             (select count(*) from deliveries where state = 'parked' and reason <> 'declined') as "parked!",
-            (select count(*) from pending where is_retry) as "retries!",
-            (select coalesce(greatest(0, extract(epoch from clock_timestamp() - min(in_order_until))), 0) from pending)::float8
-                as "overdue_s!",
+            p.retries as "retries!",
+            coalesce(greatest(0, extract(epoch from clock_timestamp() - p.in_order_until)), 0)::float8 as "overdue_s!",
             (select count(*) from gates g join endpoints e using (endpoint_id)
                 where g.probe_at is not null and e.state = 'enabled') as "circuits!",
             (select count(*) from parked_records where resolved_at is null) as "parked_records!"
+        from unrouted u, pending p
         "#,
     )
     .fetch_one(pool)
