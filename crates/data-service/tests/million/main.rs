@@ -37,8 +37,10 @@ const IN_ORDER: usize = 100;
 /// So many that no endpoint has its share under way.
 const MERCHANTS: usize = 4;
 
-/// The most pages that a call may touch on the full ledger, of those that it touches on the empty one.
-const MOST_PAGES: f64 = 1.25;
+/// The most pages that a call may touch on the full ledger, of those that it touches on the empty one. In the evening each
+/// index of the day's partition has one level more than the empty one's: 1.32 has been seen of the audit, whose pages are
+/// nearly all look-ups. One that looked at all days would touch thirty times as many.
+const MOST_PAGES: f64 = 1.5;
 
 /// The same of its time: on a busy machine, half as much again has been seen where pages were the same.
 const MOST_TIME: f64 = 3.0;

@@ -54,10 +54,11 @@ impl Traced {
             stack.retrace(tracing).await?;
             drive(name).await
         };
-        let without = || run("without spans", Tracing::Off);
-        let traced = || run("with spans", Tracing::Here);
-        let (a, b, c, d) = (without().await?, traced().await?, without().await?, traced().await?);
-        let (e, f, g) = (without().await?, traced().await?, without().await?);
+        // Each has an account of its own, by its name.
+        let without = async |n: u8| run(&format!("without spans, {n}"), Tracing::Off).await;
+        let traced = async |n: u8| run(&format!("with spans, {n}"), Tracing::Here).await;
+        let (a, b, c, d) = (without(1).await?, traced(1).await?, without(2).await?, traced(2).await?);
+        let (e, f, g) = (without(3).await?, traced(3).await?, without(4).await?);
         let (without, traced) = ([a, c, e, g], [b, d, f]);
         stack.retrace(Tracing::Here).await?;
         let stuck = {
