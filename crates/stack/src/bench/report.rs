@@ -146,9 +146,8 @@ impl Report {
             measured.bytes / 1_000_000,
             measured.share() * 100.0,
         )?;
-        let (without, with) = ("without", "with spans");
-        let mut table =
-            Table::new(&["", without, with, without, with, without, with, without, "with, and nobody takes them"]);
+        let (without, with, stuck) = ("without", "with spans", "with, and nobody takes them");
+        let mut table = Table::new(&["", without, with, without, stuck, without, with, without, with]);
         let mut row = |what: &str, of: &dyn Fn(&Phase) -> String| {
             let cells = measured.phases().into_iter().map(of);
             table.push(std::iter::once(what.to_owned()).chain(cells).collect());
