@@ -175,7 +175,11 @@ impl TraceId {
     #[must_use]
     pub fn of(event_id: EventId, traceparent: Option<&str>) -> Self {
         let parent = traceparent.and_then(|text| text.parse::<Traceparent>().ok());
-        Self(parent.map_or(event_id.uuid().as_u128(), |parent| parent.trace_id))
+        parent.map_or_else(|| Self::own(event_id), |parent| Self(parent.trace_id))
+    }
+
+    fn own(event_id: EventId) -> Self {
+        Self(event_id.uuid().as_u128())
     }
 }
 
@@ -206,7 +210,7 @@ impl EventTrace {
                 parent.is_sampled.then_some((Self { trace_id: parent.trace_id, event_id }, Some(parent.span_id)))
             }
             None => {
-                let trace_id = event_id.uuid().as_u128();
+                let TraceId(trace_id) = TraceId::own(event_id);
                 ratio.keeps(trace_id).then_some((Self { trace_id, event_id }, None))
             }
         }

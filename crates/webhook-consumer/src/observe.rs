@@ -58,7 +58,7 @@ pub fn start(lifecycle: &Lifecycle, registrar: Arc<Registrar>, leads: Leads, eve
     });
 }
 
-/// Whether something could not be seen the last time; that is told once.
+/// Whether something could not be seen the last time; that is told once, and once more when it is over.
 #[derive(Debug, Default)]
 struct Blind(bool);
 
@@ -66,7 +66,9 @@ impl Blind {
     fn told<T>(&mut self, what: &'static str, seen: Result<T, Error>) -> Option<T> {
         match seen {
             Ok(seen) => {
-                self.0 = false;
+                if std::mem::take(&mut self.0) {
+                    tracing::info!("{what} can be seen again");
+                }
                 Some(seen)
             }
             Err(error) => {
