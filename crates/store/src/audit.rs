@@ -96,14 +96,8 @@ async fn account_above(
     let row = sqlx::query!(
         r#"
         with events as (
-            select e.event_id, e.occurred_at, r.fan_out, r.delivery_ids
-            from domain_events e
-            left join routed_events r on r.event_id = e.event_id
-                and r.event_id >= lowest_id('evt_', $1)
-                and r.event_id < lowest_id('evt_', $2::timestamptz + interval '1 ms')
-            where e.event_id >= lowest_id('evt_', $1)
-                and e.event_id < lowest_id('evt_', $2::timestamptz + interval '1 ms')
-                and e.occurred_at >= $1 and e.occurred_at < $2
+            select * from routes_of_events(lowest_id('evt_', $1), lowest_id('evt_', $2::timestamptz + interval '1 ms'))
+            where occurred_at >= $1 and occurred_at < $2
         ), found as (
             select e.event_id, named.delivery_id, d.event_id as event_of_delivery, d.state, d.in_order_until
             from events e

@@ -55,12 +55,8 @@ pub async fn overview(pool: &PgPool) -> Result<Overview, Error> {
         Overview,
         r#"
         with unrouted as (
-            select count(*) as events, min(e.occurred_at) as oldest
-            from sweep s, horizon h, domain_events e
-            where e.event_id >= greatest(s.routed_through, h.event_id)
-                and not exists (
-                    select from routed_events r
-                    where r.event_id = e.event_id and r.event_id >= greatest(s.routed_through, h.event_id))
+            select count(*) as events, min(e.id collate "C") as oldest
+            from sweep s, horizon h, unrouted_events(greatest(s.routed_through, h.event_id), 'evt_~', null) as e (id)
         ), pending as (
             select count(*) as deliveries,
                 count(*) filter (where attempts > schedule_from and due_at > clock_timestamp() and owner is null and not at_gate)
@@ -70,7 +66,8 @@ pub async fn overview(pool: &PgPool) -> Result<Overview, Error> {
             where state = 'pending'
         )
         select u.events as "unrouted!",
-            coalesce(greatest(0, extract(epoch from clock_timestamp() - u.oldest)), 0)::float8 as "unrouted_s!",
+            coalesce(greatest(0, extract(epoch from clock_timestamp() - (
+                select occurred_at from domain_events where event_id = u.oldest))), 0)::float8 as "unrouted_s!",
             p.deliveries as "pending!",
             (select count(*) from deliveries where state = 'held') as "held!",
             (select count(*) from deliveries where state = 'parked' and reason <> 'declined') as "parked!",

@@ -80,16 +80,10 @@ pub async fn unrouted(
 ) -> Result<Vec<String>, Error> {
     let found = sqlx::query!(
         r#"
-        select e.event_id as "event_id!", e.event_id < lowest_id('evt_', $2::timestamptz - $4::float8 * interval '1 ms') as "old!"
-        from domain_events e
-        where e.event_id >= $1
-            and e.event_id < lowest_id('evt_', $2::timestamptz - $3::float8 * interval '1 ms')
-            and not exists (
-                select from routed_events r
-                where r.event_id = e.event_id and r.event_id >= $1
-                    and r.event_id < lowest_id('evt_', $2::timestamptz - $3::float8 * interval '1 ms'))
-        order by e.event_id
-        limit $5
+        select event_id as "event_id!",
+            event_id < lowest_id('evt_', $2::timestamptz - $4::float8 * interval '1 ms') as "old!"
+        from unrouted_events($1, lowest_id('evt_', $2::timestamptz - $3::float8 * interval '1 ms'), $5) as event_id
+        order by event_id collate "C"
         "#,
         sweep.from,
         sweep.now,
@@ -135,14 +129,7 @@ pub async fn advance_sweep(pool: &PgPool, sweep: &Sweep, margin_ms: i64) -> Resu
             candidate_xid = pg_current_xact_id()
         where candidate_xid > pg_snapshot_xmax(pg_current_snapshot())
             or (pg_snapshot_xmin(pg_current_snapshot()) >= candidate_xid
-                and not exists (
-                    select from domain_events e
-                    where e.event_id >= $1
-                        and e.event_id < lowest_id('evt_', candidate_at)
-                        and not exists (
-                            select from routed_events r
-                            where r.event_id = e.event_id and r.event_id >= $1
-                                and r.event_id < lowest_id('evt_', candidate_at))))
+                and not exists (select from unrouted_events($1, lowest_id('evt_', candidate_at), 1)))
         "#,
         sweep.from,
         f64_of(margin_ms),

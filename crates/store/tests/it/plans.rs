@@ -131,6 +131,49 @@ async fn a_step_of_a_job_scans_the_partitions_of_its_time_alone(pool: PgPoolOpti
     assert_eq!(scanned.len(), 1, "one day, but these were scanned: {scanned:?}");
 }
 
+/// What looks through the events of a time grows with them, not with their square, also by a plan that was made when there
+/// were none. Sixty thousand compared with as many would take minutes.
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_look_at_many_events_costs_as_many_steps(pool: PgPoolOptions, connect: PgConnectOptions) {
+    const EVENTS: i64 = 60_000;
+    let database = pool.connect_with(connect.clone()).await.unwrap();
+    sqlx::query("select ensure_partitions(60)").execute(&database).await.unwrap();
+    let connect = connect.options([("statement_timeout", "20s")]);
+    let scans = store::connect_with(connect, 1, Durability::Durable, Statements::Scans);
+    let from = OffsetDateTime::now_utc();
+    let look = async || {
+        let sweep = ledger::read_sweep(&scans).await.unwrap();
+        let unrouted = ledger::unrouted(&scans, &sweep, 0, 0, 10).await.unwrap();
+        ledger::advance_sweep(&scans, &sweep, 0).await.unwrap();
+        let overview = store::overview::overview(&scans).await.unwrap();
+        let account = store::audit::account(&scans, from, OffsetDateTime::now_utc(), 600).await.unwrap();
+        (unrouted, overview.unrouted, account)
+    };
+    // More often than PostgreSQL would try plans for the values at hand.
+    for _ in 0..ASKED {
+        assert_eq!(look().await.1, 0);
+    }
+    let fill = "insert into domain_events
+            (event_id, event_type, object_type, object_id, object_version, merchant_id, occurred_at, xid)
+        select new_id('evt_', clock_timestamp()), 'payment.created', 'payment', 'pay_1', n, 'mer_1', clock_timestamp(), '3'
+        from generate_series(1, $1) as n";
+    sqlx::query(fill).bind(EVENTS).execute(&database).await.unwrap();
+    // The newest one is left, so whoever looks for it passes all others.
+    let route = "insert into routed_events (event_id, invocation_id, from_cdc, fan_out, delivery_ids, handled_at)
+        select event_id, 'inv_1', true, 0, '{}', occurred_at from domain_events
+        where event_id < (select max(event_id) from domain_events)";
+    sqlx::query(route).execute(&database).await.unwrap();
+    sqlx::query("analyze domain_events, routed_events").execute(&database).await.unwrap();
+    let left: String =
+        sqlx::query_scalar("select max(event_id) from domain_events").fetch_one(&database).await.unwrap();
+    // The second one looks at them also for the sweep's start.
+    for _ in 0..2 {
+        let (unrouted, count, account) = look().await;
+        assert_eq!((unrouted.as_slice(), count), (&[left.clone()][..], 1));
+        assert_eq!((account.committed, account.unrouted, account.filtered), (EVENTS, 1, EVENTS - 1));
+    }
+}
+
 fn now_ms() -> u128 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis()
 }
