@@ -25,6 +25,8 @@ pub(crate) struct Trace {
     traceparent: String,
     /// Whose payment it is, once that is known.
     merchant_id: OnceLock<MerchantId>,
+    /// When the statements began, when they were committed, and what they were.
+    commit: OnceLock<(SystemTime, SystemTime, &'static str)>,
 }
 
 /// What a request was about, as far as its span says it.
@@ -57,7 +59,8 @@ impl Trace {
             }
         };
         let parent_id = parent.map(|parent| parent.span_id);
-        Self { own, parent_id, began: SystemTime::now(), traceparent: own.to_string(), merchant_id: OnceLock::new() }
+        let (merchant_id, commit) = (OnceLock::new(), OnceLock::new());
+        Self { own, parent_id, began: SystemTime::now(), traceparent: own.to_string(), merchant_id, commit }
     }
 
     /// The request is about a payment of this merchant.
@@ -97,20 +100,19 @@ impl Trace {
             .with_some("merchant.id", self.merchant_id.get().map(MerchantId::to_string))
             // A refusal is the client's.
             .failed((status >= 500).then(|| "the database did not do its part".into()));
-        spans::end(vec![span]);
+        let commit = self.commit.get().map(|(began, ended, summary)| {
+            Span::new(Hop::Commit.name(), own.trace_id, rand::random(), (*began, *ended))
+                .under(own.span_id)
+                .kind(Kind::Client)
+                .with("db.system.name", "postgresql")
+                .with("db.query.summary", *summary)
+        });
+        spans::end(commit.into_iter().chain([span]).collect());
     }
 
     /// What is written since `began` is committed.
     pub(crate) fn committed(&self, began: SystemTime, summary: &'static str) {
-        if !self.is_kept() {
-            return;
-        }
-        let span = Span::new(Hop::Commit.name(), self.own.trace_id, rand::random(), (began, SystemTime::now()))
-            .under(self.own.span_id)
-            .kind(Kind::Client)
-            .with("db.system.name", "postgresql")
-            .with("db.query.summary", summary);
-        spans::end(vec![span]);
+        let _ = self.commit.set((began, SystemTime::now(), summary));
     }
 }
 

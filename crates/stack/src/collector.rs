@@ -20,6 +20,8 @@ use tonic::{Request, Response, Status};
 
 /// Restate sends what it has in large batches.
 const LARGEST_REQUEST: usize = 64 << 20;
+/// A request is sent in one go: with 64 KiB ahead, which is usual, each would wait several times to be told to go on.
+const AHEAD: u32 = 4 << 20;
 
 /// Receives until the lifecycle stops, and appends to the files.
 ///
@@ -29,6 +31,8 @@ pub async fn serve(listen: SocketAddr, spans: &Path, metrics: &Path, lifecycle: 
     let spans = TraceServiceServer::new(Lines::append_to(spans)?).max_decoding_message_size(LARGEST_REQUEST);
     let metrics = MetricsServiceServer::new(Lines::append_to(metrics)?).max_decoding_message_size(LARGEST_REQUEST);
     tonic::transport::Server::builder()
+        .initial_stream_window_size(AHEAD)
+        .initial_connection_window_size(AHEAD)
         .add_service(spans)
         .add_service(metrics)
         .serve_with_shutdown(listen, lifecycle.stopped())

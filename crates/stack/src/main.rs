@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     let done = chassis::telemetry::init(chassis::telemetry::LogFormat::Text, "warn")
         .map_err(anyhow::Error::from)
         .and_then(|()| {
-            chassis::lifecycle::run(2, async {
+            chassis::lifecycle::run(arguments.threads(), async {
                 exit = run(arguments).await?;
                 anyhow::Ok(())
             })

@@ -57,12 +57,18 @@ pub(super) fn goals(report: &Report) -> Vec<Goal> {
             met: moved.is_some_and(|moved| moved < 0.2),
         }
     }));
-    goals.extend(report.traced.as_ref().map(|traced| Goal {
-        what: "with every trace kept, deliveries",
+    let of_those_without = |what, share: f64| Goal {
+        what,
         from: NEEDED,
         wanted: "at least 90 % of those without".to_owned(),
-        measured: format!("{:.0} %", traced.share() * 100.0),
-        met: traced.share() >= 0.9,
+        measured: format!("{:.0} %", share * 100.0),
+        met: share >= 0.9,
+    };
+    goals.extend(report.traced.iter().flat_map(|traced| {
+        [
+            of_those_without("with every trace kept, deliveries a second", traced.share()),
+            of_those_without("with spans that nobody takes, deliveries a second", traced.share_stuck()),
+        ]
     }));
     goals
 }

@@ -6,6 +6,7 @@ mod peers;
 mod phase;
 pub mod profile;
 mod report;
+mod speed;
 mod traced;
 pub mod usage;
 
@@ -49,7 +50,9 @@ pub struct Options {
     pub merchants: usize,
     /// Whether a third one is driven under perf.
     pub profile: bool,
-    /// Payments of each phase that says what traces cost; 0 leaves them out.
+    /// Rounds in which it is measured what traces cost; 0 leaves that out.
+    pub traced_rounds: u16,
+    /// Payments of each phase of these rounds.
     pub traced_payments: u64,
     /// Whether, and how, it is measured what a silent endpoint costs the others.
     pub neighbours: Option<neighbours::Options>,
@@ -94,11 +97,11 @@ pub async fn measure(
         None => None,
     };
     // The last one, for everything is started anew.
-    let traced = match options.traced_payments {
+    let traced = match options.traced_rounds {
         0 => None,
-        payments => {
-            let loads = (full(options.warm_up, 1), full(payments, 1));
-            Some(Traced::measure(stack, loads, lifecycle, progress).await?)
+        rounds => {
+            let loads = (full(options.warm_up, 1), full(options.traced_payments, 1));
+            Some(Traced::measure(stack, rounds, loads, lifecycle, progress).await?)
         }
     };
     Ok(Report {

@@ -79,6 +79,8 @@ impl Neighbours {
             until: Until::Elapsed(time),
             pace: Pace::Open { rate, most: MOST_UNDER_WAY },
         };
+        // The time before was at full load.
+        runner.rest().await?;
         let before = runner.run(&format!("{merchants} merchants alone"), load).await?;
         let pace = Pace::Closed { concurrency };
         let silent = Load { merchants: 1, changes: 0, until: Until::Payments(silent_events), pace };

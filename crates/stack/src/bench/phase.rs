@@ -15,6 +15,7 @@ use verifier::load::{Summary, set_up};
 use verifier::simulator::Arrival;
 use verifier::verdict::{self, Verdict, Witness};
 
+use super::speed::Probe;
 use super::usage::{Cost, Processes};
 use crate::Stack;
 use crate::doors::{Doors, Load, WITHIN};
@@ -26,6 +27,9 @@ use crate::progress::Progress;
 const ARRIVED_WITHIN: Duration = Duration::from_secs(120);
 /// So long nothing may arrive before the last look.
 const SETTLE: Duration = Duration::from_millis(500);
+
+/// For what a load leaves to do once everything is on the ledger.
+const RESTED_WITHIN: Duration = Duration::from_secs(30);
 
 /// What one phase showed.
 #[derive(Debug, Clone, Serialize)]
@@ -48,6 +52,8 @@ pub struct Phase {
     pub hops: Hops,
     /// CPU time from the first request until the ledger had an end for every delivery.
     pub cost: Cost,
+    /// What the same small piece of work has cost meanwhile, in CPU microseconds: how slow the machine was.
+    pub probe_us: f64,
     /// Memory at the end, in bytes.
     pub memory: Vec<(String, u64)>,
 }
@@ -86,18 +92,27 @@ impl<'a> Runner<'a> {
         Ok(cost)
     }
 
+    /// Waits until what a full load leaves to do is done: less than a quarter of a core is busy for a second. Not forever, for
+    /// on a busy machine idling costs more.
+    pub(super) async fn rest(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + RESTED_WITHIN;
+        while self.idle(Duration::from_secs(1)).await?.delivering_cpu_s() > 0.25 && Instant::now() < deadline {}
+        Ok(())
+    }
+
     /// Drives a load and waits until everything has arrived and is on the ledger.
     pub(super) async fn run(&self, name: &str, load: Load) -> anyhow::Result<Phase> {
         let path = self.account_file(name);
         let ready = set_up(self.doors.load(path.clone(), load)?).await?;
         let step = self.progress.begin(name, "driving the load");
-        let before = self.processes.read()?;
+        let (before, probe) = (self.processes.read()?, Probe::begin()?);
         let summary = ready.drive(self.lifecycle, &ProgressBar::hidden()).await?;
         step.now("waiting for the last arrivals");
         self.wait_for_requests(&ready.endpoints, summary.acknowledged).await?;
         let account = Account::read(&path)?;
         let ledger = ledger::settled(&self.doors.portal()?, &account, ARRIVED_WITHIN).await?;
         let cost = before.until(&self.processes.read()?);
+        let probe_us = probe.end()?;
         let memory = self.processes.memory()?;
 
         step.now("judging");
@@ -122,6 +137,7 @@ impl<'a> Runner<'a> {
             delivered_per_second,
             hops,
             cost,
+            probe_us,
             memory,
         })
     }

@@ -12,7 +12,7 @@ use super::peers::PEERS;
 use super::phase::Phase;
 use super::profile::Profile;
 use super::table::Table;
-use super::traced::Traced;
+use super::traced::{Round, Traced};
 use super::usage::{Cost, is_harness};
 use crate::hops::ms;
 
@@ -52,7 +52,7 @@ impl Report {
     #[must_use]
     pub fn is_well(&self) -> bool {
         let beside = self.neighbours.iter().flat_map(Neighbours::phases);
-        let traced = self.traced.iter().flat_map(Traced::phases);
+        let traced = self.traced.iter().flat_map(|traced| &traced.rounds).flat_map(Round::phases);
         self.phases().into_iter().chain(beside).chain(traced).all(Phase::is_well)
     }
 
@@ -139,29 +139,37 @@ impl Report {
         let Some(measured) = &self.traced else { return Ok(()) };
         writeln!(
             f,
-            "## With traces\n\nThe full load to one merchant without spans and with every trace kept, in turns, and with every trace kept while the \
-             receiver\nstands still; all services and Restate are started anew with each change. Restate makes spans of its own, and the receiver,\n\
-             which writes all of them down as JSON ({} MB), runs on the same machine. What the times alike differ by is the machine's\n\
-             noise. With spans there were {:.0} % of the deliveries a second without (medians).\n",
+            "## With traces\n\nThe full load to one merchant without spans, with every trace kept, and with every trace kept while the receiver stands\n\
+             still, in {} rounds; all services and Restate are started anew each time. Restate makes spans of its own, and the receiver,\n\
+             which writes all of them down as JSON ({} MB), runs on the same machine. With spans there were {:.0} % of the deliveries a second\n\
+             without, with spans that nobody takes {:.0} %: of the shares of each round, the median. {} rounds count: in the others, the\n\
+             machine was faster for one than for another, as a probe says, which does the same small piece of work all the time.\n",
+            measured.rounds.len(),
             measured.bytes / 1_000_000,
             measured.share() * 100.0,
+            measured.share_stuck() * 100.0,
+            measured.counted().count(),
         )?;
-        let (without, with, stuck) = ("without", "with spans", "with, and nobody takes them");
-        let mut table = Table::new(&["", without, with, without, stuck, without, with, without, with]);
-        let mut row = |what: &str, of: &dyn Fn(&Phase) -> String| {
-            let cells = measured.phases().into_iter().map(of);
-            table.push(std::iter::once(what.to_owned()).chain(cells).collect());
-        };
-        row("delivered", &|phase| phase.verdict.delivered.to_string());
-        row("**delivered a second**", &|phase| format!("**{:.0}**", phase.delivered_per_second));
-        row("CPU-ms for each delivery, the receiver's included", &|phase| {
-            format!("{:.2}", phase.cpu_ms_each(phase.cost.delivering_cpu_s()))
-        });
-        let (delivering, _) = dearest_first(&measured.traced[0].cost);
-        for name in delivering {
-            row(&format!("{name}, of it"), &|phase| format!("{:.2}", phase.cpu_ms_each(phase.cost.cpu_s_of(name))));
+        let settings = ["without", "with spans", "with, and nobody takes them"];
+        let mut table = Table::new(&["", settings[0], settings[1], settings[2]]);
+        for (n, round) in (1..).zip(&measured.rounds) {
+            let per_second = |phase: &Phase| format!("{:.0} ({:.0})", phase.delivered_per_second, phase.probe_us);
+            let [without, traced, stuck] = round.phases().map(per_second);
+            let counts = if round.is_even() { "" } else { ", uneven" };
+            table.row([format!("delivered a second (the probe's µs), {n}{counts}"), without, traced, stuck]);
         }
-        row("commit → arrival, ms: p50 / p95 / p99 / p99.9", &|phase| percentiles(&phase.hops.commit_to_arrival));
+        let mut row = |what: &str, digits: usize, of: &dyn Fn(&Phase) -> f64| {
+            let cell = |i: usize| format!("{:.digits$}", measured.median(|round| of(round.phases()[i])));
+            table.row([what.to_owned(), cell(0), cell(1), cell(2)]);
+        };
+        row("**the median**", 0, &|phase| phase.delivered_per_second);
+        row("CPU-ms for each delivery, the receiver's included, the median", 2, &|phase| {
+            phase.cpu_ms_each(phase.cost.delivering_cpu_s())
+        });
+        let first = measured.rounds.first().map(|round| dearest_first(&round.traced.cost));
+        for name in first.into_iter().flat_map(|(delivering, _)| delivering) {
+            row(&format!("{name}, of it"), 2, &|phase| phase.cpu_ms_each(phase.cost.cpu_s_of(name)));
+        }
         writeln!(f, "{table}")
     }
 

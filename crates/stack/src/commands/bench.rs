@@ -44,8 +44,11 @@ pub struct Bench {
     /// Events that are queued for an endpoint that never answers, to see what it costs the others; 0 leaves that out.
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
     silent_events: u64,
-    /// Payments of each of the four phases that say what traces cost; 0 leaves them out.
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(0..=10_000_000))]
+    /// Rounds that say what traces cost, each without spans, with them, and with a receiver that stands still; 0 leaves them out.
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(0..=100))]
+    traced_rounds: u16,
+    /// Payments of each phase of a round.
+    #[arg(long, default_value_t = 4_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     traced_payments: u64,
     /// Payments a second to the others, without it, with it, and without it again.
     #[arg(long, default_value_t = 100.0, value_parser = rate)]
@@ -82,6 +85,7 @@ impl Bench {
             concurrency: self.concurrency,
             merchants: self.merchants,
             profile: self.profile,
+            traced_rounds: self.traced_rounds,
             traced_payments: self.traced_payments,
             neighbours: (self.silent_events > 0).then_some(neighbours::Options {
                 merchants: self.merchants,

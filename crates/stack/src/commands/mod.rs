@@ -32,6 +32,18 @@ pub struct Arguments {
     command: Command,
 }
 
+impl Arguments {
+    /// How many threads the process is to have.
+    #[must_use]
+    pub const fn threads(&self) -> usize {
+        match self.command {
+            // It shares the machine with what it watches.
+            Command::Collect(_) => 1,
+            _ => 2,
+        }
+    }
+}
+
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Starts everything on the documented ports and stays until ctrl-C; the data is kept.

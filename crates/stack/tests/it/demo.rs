@@ -93,10 +93,10 @@ fn the_benchmark_measures_every_process_and_writes_its_page() {
     let temporary = Temporary::new("bench");
     let page = std::env::temp_dir().join(format!("everhook-page-{}.md", std::process::id()));
     let small = ["--payments", "60", "--merchants", "2", "--warm-up", "20", "--unloaded-for", "2s"];
-    let silent =
-        ["--traced-payments", "200", "--silent-events", "600", "--neighbours-rate", "20", "--neighbours-for", "3s"];
+    let traced = ["--traced-rounds", "2", "--traced-payments", "200"];
+    let silent = ["--silent-events", "600", "--neighbours-rate", "20", "--neighbours-for", "3s"];
     let mut command = temporary.command(&["bench", "--json", "--report", page.to_str().unwrap()]);
-    let report = json(command.args(small).args(silent));
+    let report = json(command.args(small).args(traced).args(silent));
     assert_eq!(report["well"], true, "{report}");
     assert_eq!(report["unloaded"]["verdict"]["delivered"], 40, "{report}");
     for phase in ["one_merchant", "many_merchants"] {
@@ -118,10 +118,9 @@ fn the_benchmark_measures_every_process_and_writes_its_page() {
         );
         assert!(verdict["delivered"].as_u64().unwrap() > 40, "{report}");
     }
-    let traced = &report["traced"];
-    let phases = ["without", "traced"].map(|which| traced[which].as_array().unwrap().clone());
-    assert_eq!(phases.each_ref().map(Vec::len), [4, 3], "{report}");
-    for phase in phases.iter().flatten().chain([&traced["stuck"]]) {
+    let rounds = report["traced"]["rounds"].as_array().unwrap();
+    assert_eq!(rounds.len(), 2, "{report}");
+    for phase in rounds.iter().flat_map(|round| ["without", "traced", "stuck"].map(|which| &round[which])) {
         assert_eq!(phase["verdict"]["delivered"], 200, "{report}");
     }
     assert!(report["traced"]["bytes"].as_u64().unwrap() > 200 * 2_000, "there are no spans: {report}");
