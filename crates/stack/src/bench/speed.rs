@@ -3,6 +3,7 @@
 //! On a machine whose cores are shared, the same work takes up to twice the time while a neighbour is busy, and nothing else
 //! tells: it is neither stolen time nor anybody's on this machine.
 
+use std::fmt::Write as _;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,8 +15,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// From one piece to the next.
 const EVERY: Duration = Duration::from_millis(50);
-/// Steps of one piece, each of which waits for the one before: some hundred microseconds.
-const STEPS: u32 = 200_000;
+/// Numbers that one piece writes down: some hundred microseconds.
+const NUMBERS: u32 = 10_000;
 
 /// Works from now on, on a thread of its own.
 pub struct Probe {
@@ -32,9 +33,9 @@ impl Probe {
         let over = Arc::new(AtomicBool::new(false));
         let seen = over.clone();
         let work = move || {
-            let mut all = Vec::new();
+            let (mut all, mut text) = (Vec::new(), String::new());
             loop {
-                all.push(piece());
+                all.push(piece(&mut text));
                 if seen.load(Ordering::Relaxed) {
                     return all;
                 }
@@ -58,13 +59,15 @@ impl Probe {
     }
 }
 
-fn piece() -> Duration {
+/// As a service's work: branches, calls and bytes. A chain of multiplications would not feel the neighbour on its core.
+fn piece(text: &mut String) -> Duration {
     let before = cpu_time();
-    let mut state = black_box(1_u64);
-    for _ in 0..STEPS {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    for number in 0..NUMBERS {
+        text.clear();
+        // Writing to a text does not fail.
+        let _ = write!(text, "{number}");
+        black_box(&mut *text);
     }
-    black_box(state);
     cpu_time().saturating_sub(before)
 }
 
