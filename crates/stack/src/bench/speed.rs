@@ -20,8 +20,17 @@ const NUMBERS: u32 = 10_000;
 
 /// Works from now on, on a thread of its own.
 pub struct Probe {
-    over: Arc<AtomicBool>,
+    over: Over,
     thread: JoinHandle<Vec<Duration>>,
+}
+
+/// Ends the work, also that of a phase that has failed.
+struct Over(Arc<AtomicBool>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Probe {
@@ -30,8 +39,8 @@ impl Probe {
     /// # Errors
     /// If there can be no further thread.
     pub fn begin() -> anyhow::Result<Self> {
-        let over = Arc::new(AtomicBool::new(false));
-        let seen = over.clone();
+        let over = Over(Arc::new(AtomicBool::new(false)));
+        let seen = over.0.clone();
         let work = move || {
             let (mut all, mut text) = (Vec::new(), String::new());
             loop {
@@ -52,7 +61,7 @@ impl Probe {
     /// # Errors
     /// If it has panicked.
     pub fn end(self) -> anyhow::Result<f64> {
-        self.over.store(true, Ordering::Relaxed);
+        drop(self.over);
         let Ok(all) = self.thread.join() else { anyhow::bail!("what measures the machine's speed has panicked") };
         let total: Duration = all.iter().sum();
         Ok(total.as_secs_f64() * 1_000_000.0 / f64::from(u32::try_from(all.len())?))
