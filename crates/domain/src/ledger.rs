@@ -158,6 +158,8 @@ pub struct Delivery {
     pub attempts: u32,
     /// How many of them were found begun and unrecorded.
     pub unknowns: u32,
+    /// Whether one of those was closed so lately that its POST may still arrive.
+    pub in_doubt: bool,
     /// The attempt under way, if there is one.
     pub in_flight: Option<InFlight>,
     /// How many attempts it had when it was last resent: the schedule counts from there.
@@ -181,6 +183,7 @@ impl Delivery {
             claim: 1,
             attempts: 1,
             unknowns: 0,
+            in_doubt: false,
             in_flight: Some(InFlight { own: true, lease_left: lease }),
             schedule_from: 0,
             accepted: false,
@@ -354,7 +357,7 @@ pub fn next(delivery: Delivery, claim: u32, due_in: Duration, endpoint: Endpoint
         return Step { delivery, reason: None, closed: None, next };
     }
     let closed = Some(delivery.attempts);
-    let delivery = Delivery { unknowns: delivery.unknowns + 1, in_flight: None, ..delivery };
+    let delivery = Delivery { unknowns: delivery.unknowns + 1, in_doubt: true, in_flight: None, ..delivery };
     if delivery.unknowns == 1 {
         return begin(delivery, closed, endpoint);
     }
@@ -383,19 +386,22 @@ pub fn next_in_order(
 }
 
 /// Where the latest only is wanted, a later one of the object has come. None if the delivery is under way or finished:
-/// what is under way is waited for.
+/// what is under way is waited for, and so is what may be. Whoever made an attempt may go on with it although nobody hears
+/// of it any more, and its POST must not come for the first time after a later one.
 #[must_use]
 pub fn supersede(delivery: Delivery) -> Option<Delivery> {
-    let waits = delivery.state.holds_successors() && delivery.in_flight.is_none();
+    let waits = delivery.state.holds_successors() && delivery.in_flight.is_none() && !delivery.in_doubt;
     waits.then_some(delivery.stopped_in(State::Superseded))
 }
 
 /// Where the latest only is wanted, and a later one of the object is there: `step` would have had the delivery attempted,
-/// or wait for its next attempt, and it gives way instead.
+/// or wait for its next attempt, and it gives way instead. Not if an attempt of it is in doubt, as in [`supersede`]: it is
+/// sent again, first.
 #[must_use]
 pub fn give_way(before: Delivery, step: Step) -> Step {
-    let given = |delivery| Step { closed: step.closed, ..Step::end(delivery, State::Superseded, None) };
+    let given = |delivery| Step::end(delivery, State::Superseded, None);
     match step.next {
+        _ if step.delivery.in_doubt => step,
         Next::Attempt { .. } => given(Delivery { attempts: before.attempts, ..step.delivery }),
         Next::Wait(_) if step.delivery.in_flight.is_none() => given(step.delivery),
         Next::Wait(_) | Next::Stay(_) | Next::Stop(_) => step,
@@ -471,6 +477,7 @@ pub fn resend(delivery: Delivery) -> Option<Delivery> {
             state: State::Pending,
             claim: delivery.claim + 1,
             unknowns: 0,
+            in_doubt: false,
             in_flight: None,
             schedule_from: delivery.attempts,
             accepted: delivery.accepted || delivery.state == State::Delivered,
@@ -732,12 +739,25 @@ mod tests {
 
         let failed = record(begun, 1, 1, &FAILED, &schedule(), 0.5);
         assert_eq!(give_way(begun, failed).delivery.state, State::Superseded);
-        let asked = give_way(begun, ask(begun, 1, Duration::ZERO));
-        assert_eq!((asked.delivery.state, asked.delivery.attempts, asked.closed), (State::Superseded, 1, Some(1)));
+        let asked = give_way(waiting, ask(waiting, 1, Duration::ZERO));
+        assert_eq!((asked.delivery.state, asked.delivery.attempts), (State::Superseded, 1));
         let of_another = take_over(begun).unwrap();
         assert_eq!(give_way(of_another, ask(of_another, 2, Duration::ZERO)).next, Next::Wait(LEASE));
         let delivered = record(begun, 1, 1, &Outcome::Delivered { disable: false }, &schedule(), 0.5);
         assert_eq!(give_way(begun, delivered).delivery.state, State::Delivered);
+    }
+
+    #[test]
+    fn what_may_still_arrive_is_sent_again_before_a_later_one() {
+        let begun = Delivery::begun(LEASE);
+        let died = give_way(begun, ask(begun, 1, Duration::ZERO));
+        assert_eq!((died.closed, died.next), (Some(1), Next::Attempt { number: 2 }));
+        let failed = give_way(died.delivery, record(died.delivery, 1, 2, &FAILED, &schedule(), 0.5));
+        assert_eq!((failed.delivery.state, failed.next), (State::Pending, Next::Wait(Duration::from_secs(300))));
+        assert_eq!(supersede(failed.delivery), None);
+        let over = Delivery { in_doubt: false, ..failed.delivery };
+        assert_eq!(supersede(over).map(|delivery| delivery.state), Some(State::Superseded));
+        assert_eq!(give_way(over, ask(over, 1, Duration::ZERO)).delivery.state, State::Superseded);
     }
 
     #[test]

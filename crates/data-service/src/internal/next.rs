@@ -261,6 +261,7 @@ pub fn as_delivery(seen: &Seen, invocation_id: &str) -> Delivery {
         claim: seen.claim.unsigned_abs(),
         attempts: seen.attempts.unsigned_abs(),
         unknowns: seen.unknowns.unsigned_abs(),
+        in_doubt: seen.in_doubt,
         in_flight: seen.in_flight.as_ref().map(|(owner, left_ms)| InFlight {
             own: owner == invocation_id,
             lease_left: Duration::from_millis(u64::try_from(*left_ms).unwrap_or(0)),

@@ -220,7 +220,8 @@ pub async fn resend(connection: &mut PgConnection, delivery_id: &str) -> Result<
     Ok(later(delivery_id, delivery.claim).map_or(Resent::Not, Resent::Again))
 }
 
-/// The delivery is held for long: lets go whoever is first in its line, if nobody has told them.
+/// The delivery is held for long: lets go whoever is first in its line, if nobody has told them. Where the latest only is
+/// wanted, what was in doubt when the delivery was made may wait for long, and gives way now.
 pub async fn release(core: &Core, delivery_id: &str) -> Result<Option<Later>, Error> {
     let mut connection = core.recording.take().await?;
     let mut transaction = begin(&mut connection).await?;
@@ -232,6 +233,10 @@ pub async fn release(core: &Core, delivery_id: &str) -> Result<Option<Later>, Er
     // Looked at now, so it is not looked at again with each sweep.
     let step = Step { delivery: before, reason: None, closed: None, next: Next::Wait(Duration::ZERO) };
     write(&mut transaction, next::step_row(&turn.seen, &step, None, Vec::new())).await?;
+    if turn.endpoint(&mut transaction).await?.order == Order::LatestOnly {
+        let version = turn.version();
+        make_way(&mut transaction, &mut turn.others, version).await?;
+    }
     turn.others.push(Standing::of(&turn.seen, before));
     turn.others.sort_by_key(|other| other.version);
     let released = turn.let_go(&mut transaction, 0).await?;

@@ -217,6 +217,50 @@ async fn the_latest_waits_for_what_is_under_way_and_replaces_what_waits(
     assert_eq!(state(&lab, one).await.0, "delivered", "a 2xx is kept from any state");
 }
 
+/// Of two versions, the first is begun, its invocation asks once more, and that attempt fails: whoever made the first attempt
+/// may still be at it. The second attempt.
+async fn one_in_doubt(lab: &Lab, one: EventId, two: EventId) -> Attempt {
+    lab.service.open_one(one, "inv_1").await;
+    lab.service.open(two, "inv_2").await;
+    let again = lab.service.open_one(one, "inv_1").await;
+    assert_eq!(again.attempt, 2, "it is sent again before the later one, for its first POST may still arrive");
+    later(lab.service.record(&again, FAILED).await);
+    assert_eq!((state(lab, one).await.0, state(lab, two).await.0), ("pending".to_owned(), "held".to_owned()));
+    again
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn the_latest_does_not_replace_what_may_still_arrive(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start(pool, connect).await;
+    let (_, [one, two, three]) = versions_for(&lab, latest_only()).await;
+    let in_doubt = one_in_doubt(&lab, one, two).await;
+    lab.service.open(three, "inv_3").await;
+    assert_eq!(state(&lab, one).await.0, "pending");
+    assert_eq!((state(&lab, two).await.0, state(&lab, three).await.0), ("superseded".to_owned(), "held".to_owned()));
+    lab.execute("update deliveries set due_at = now() where state = 'pending'").await;
+    let again = attempt(lab.service.next(in_doubt.delivery_id, in_doubt.claim, "inv_4").await);
+    let third = go_on(&lab, successors(lab.service.record(&again, DELIVERED).await), "inv_5").await;
+    assert_eq!(third.delivery_id.to_string(), lab.delivery(three).await.delivery_id);
+}
+
+#[sqlx::test(migrations = "../../migrations")]
+async fn the_latest_replaces_what_can_t_arrive_any_more(pool: PgPoolOptions, connect: PgConnectOptions) {
+    let lab = Lab::start(pool, connect).await;
+    let (_, [one, two, three]) = versions_for(&lab, latest_only()).await;
+    one_in_doubt(&lab, one, two).await;
+    lab.execute("update deliveries set due_at = now() + interval '1 h' where state = 'pending'").await;
+    lab.execute("update deliveries set due_at = now() - interval '301 s' where state = 'held'").await;
+    assert!(lab.service.overdue_deliveries().await.is_empty(), "it is still in doubt");
+    lab.execute("update deliveries set doubt_until = doubt_until - interval '2 minutes'").await;
+    lab.execute("update deliveries set due_at = now() - interval '301 s' where state = 'held'").await;
+    let told = lab.service.overdue_deliveries().await;
+    assert_eq!(state(&lab, one).await.0, "superseded", "the later one does not wait until it is due");
+    let second = go_on(&lab, told, "inv_4").await;
+    later(lab.service.record(&second, FAILED).await);
+    lab.service.open(three, "inv_3").await;
+    assert_eq!(state(&lab, two).await.0, "superseded");
+}
+
 #[sqlx::test(migrations = "../../migrations")]
 async fn of_events_that_come_late_only_the_latest_is_sent(pool: PgPoolOptions, connect: PgConnectOptions) {
     let lab = Lab::start(pool, connect).await;

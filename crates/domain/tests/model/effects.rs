@@ -1,7 +1,7 @@
 //! What comes of an action.
 
 use domain::gate::Admission;
-use domain::ledger;
+use domain::ledger::{self, State};
 
 use crate::protocol::{Action, Protocol, Sent};
 use crate::transactions::{Answer, Transaction};
@@ -78,6 +78,9 @@ impl Protocol {
             }
             Action::ZombieDies(index) => drop(world.zombies.remove(index)),
             Action::TimePasses(version) => world.ledger[version].iter_mut().for_each(|row| row.later = false),
+            Action::DoubtPasses(version) => {
+                world.ledger[version].iter_mut().for_each(|row| row.stored.in_doubt = false);
+            }
             Action::LeaseLapses(version) => {
                 world.ledger[version].iter_mut().filter_map(|row| row.flight.as_mut()).for_each(|f| f.lapsed = true);
             }
@@ -150,6 +153,11 @@ impl Protocol {
         let past = &mut world.past[version];
         past.accepted += u8::from(matches!(reply, Reply::Ok | Reply::Lost));
         past.doubts += u8::from(reply == Reply::Lost);
+        let has_lost_its_place = past.resumed + past.resent > 0 || past.replaced;
+        let is_superseded = world.ledger[version].is_some_and(|row| row.state() == State::Superseded);
+        if matches!(reply, Reply::Ok | Reply::Lost) && is_superseded && !has_lost_its_place && world.era == 0 {
+            world.wrong = Some(Wrong::CameAfterAll);
+        }
         // Whoever was parked and resumed, or is resent, has lost its place.
         if self.is_ordered
             && !world.is_first(version)

@@ -1,10 +1,10 @@
 //! What can happen: the ordinary course, which nobody can keep from going on, and mishaps, of which there are few.
 
-use domain::ledger::{Reason, State};
+use domain::ledger::{self, Reason, State};
 
 use crate::protocol::{Action, Kind, Protocol, Sent};
 use crate::rules::Bug;
-use crate::world::{Phase, Reply, Target, Work, World};
+use crate::world::{Phase, Reply, Row, Target, Work, World};
 
 impl Protocol {
     fn replies(&self, world: &World) -> impl Iterator<Item = Reply> {
@@ -66,11 +66,20 @@ impl Protocol {
                 if row.flight.is_some_and(|flight| !flight.lapsed) && !world.is_being_made(version) {
                     actions.push(Action::LeaseLapses(version));
                 }
+                if self.is_latest && row.stored.in_doubt && !world.may_still_arrive(version) {
+                    actions.push(Action::DoubtPasses(version));
+                }
             }
             if self.has_sweep && !self.rules.has(Bug::SweepIsOff) {
                 self.sweep(world, version, actions);
             }
         }
+    }
+
+    /// Whether the latest only is wanted, and one that is behind whatever waits.
+    fn may_make_way(&self, world: &World, version: usize) -> bool {
+        let gives_way = |row: &Row| ledger::supersede(row.seen_by(None)).is_some();
+        self.is_latest && world.ledger[..version].iter().flatten().any(gives_way)
     }
 
     /// What the sweep finds, if it is truly overdue.
@@ -85,7 +94,7 @@ impl Protocol {
                     Action::SweepTakesOver
                 }
                 State::Parked if world.is_enabled && row.reason != Some(Reason::Declined) => Action::SweepResumes,
-                State::Held if world.is_first(version) => Action::SweepReleases,
+                State::Held if world.is_first(version) || self.may_make_way(world, version) => Action::SweepReleases,
                 _ => return,
             },
             _ if world.invocations.iter().all(|invocation| invocation.work != Work::Event(version)) => {

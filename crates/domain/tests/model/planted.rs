@@ -6,11 +6,11 @@ use stateright::{Checker, HasDiscoveries, Model};
 
 use crate::properties::{
     ARRIVES_IN_ORDER, FINISHED, IN_ORDER, IN_TIME, KEPT, LATEST, NO_STALE_END, NOT_TWICE, ONE_AT_A_TIME, ONE_OWNER,
-    RESENT, SCHEDULED, SOMEBODY, WHOLE_SCHEDULE,
+    RESENT, SCHEDULED, SOMEBODY, SUPERSEDED, WHOLE_SCHEDULE,
 };
 use crate::protocol::{Kind, Protocol};
 use crate::rules::Bug;
-use crate::{alone, alone_and_once, gated, latest, ordered, with_cuts, without_sweep};
+use crate::{alone, alone_and_once, gated, latest, latest_without_sweep, ordered, with_cuts, without_sweep};
 
 fn breaks(bug: Bug, mut protocol: Protocol, rule: &'static str) {
     protocol.rules.bug = Some(bug);
@@ -94,6 +94,12 @@ fn an_attempt_before_it_is_due_is_found() {
 #[test]
 fn a_version_that_takes_the_place_of_one_under_way_is_found() {
     breaks(Bug::SupersedesWhatIsUnderWay, latest(1), ONE_AT_A_TIME);
+}
+
+#[test]
+fn a_version_that_takes_the_place_of_one_that_may_be_under_way_is_found() {
+    breaks(Bug::DoubtIsForgotten, latest(1), SUPERSEDED);
+    breaks(Bug::DoubtIsForgotten, latest_without_sweep(1), SUPERSEDED);
 }
 
 #[test]

@@ -31,7 +31,10 @@ pub fn rank(world: &World) -> [i32; 10] {
         }),
         sum(|row| (row.stored.attempts + row.stored.unknowns) as i32),
         sum(|row| i32::from(row.flight.is_none())),
-        sum(|row| i32::from(row.flight.is_some_and(|flight| flight.lapsed)) + i32::from(!row.later)),
+        sum(|row| {
+            let is_lapsed = row.flight.is_some_and(|flight| flight.lapsed);
+            i32::from(is_lapsed) + i32::from(!row.later) + i32::from(!row.stored.in_doubt)
+        }),
         -(unrouted + phases + zombies),
         -owners(world),
     ]

@@ -25,6 +25,7 @@ pub const PROGRESS: &str = "each step that is no mishap brings the world on";
 pub const FINISHED: &str = "where nothing moves any more, all is delivered, exhausted, or parked for a true reason";
 
 pub const ONE_AT_A_TIME: &str = "no version begins while a POST of an earlier one is to arrive that nobody doubts";
+pub const SUPERSEDED: &str = "what a later version has superseded does not arrive any more";
 pub const LATEST: &str = "only what a later version follows is superseded, and only where that is wanted";
 
 /// What a scenario must show at least once.
@@ -92,6 +93,7 @@ pub fn always() -> Vec<Property<Protocol>> {
             })
         }),
         Property::always(ONE_AT_A_TIME, |_, world: &World| world.wrong != Some(Wrong::Overlapped)),
+        Property::always(SUPERSEDED, |_, world: &World| world.wrong != Some(Wrong::CameAfterAll)),
         Property::always(LATEST, |protocol: &Protocol, world: &World| {
             (0..protocol.versions).all(|v| {
                 let is_followed = world.ledger[v + 1..].iter().any(Option::is_some);

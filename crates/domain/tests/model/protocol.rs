@@ -125,6 +125,7 @@ pub enum Action {
     ZombieRecords(usize),
     ZombieDies(usize),
     TimePasses(usize),
+    DoubtPasses(usize),
     LeaseLapses(usize),
     LetIn(usize, Sent),
     SweepRoutes(usize, Sent),
@@ -161,6 +162,7 @@ impl Protocol {
             | Action::ZombieRecords(_)
             | Action::ZombieDies(_)
             | Action::TimePasses(_)
+            | Action::DoubtPasses(_)
             | Action::OperatorEnables => 0,
             Action::Post(_, reply) | Action::ZombiePosts(_, reply) => {
                 u8::from(!matches!(reply, Reply::Ok | Reply::Fail))

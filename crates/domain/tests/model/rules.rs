@@ -39,6 +39,8 @@ pub enum Bug {
     DueTimeIsIgnored,
     /// A later version takes the place of one whose POST is under way.
     SupersedesWhatIsUnderWay,
+    /// A later version takes the place of one whose POST may be under way. (So it was first written.)
+    DoubtIsForgotten,
     /// A version gives way although no later one is there.
     TheLatestGivesWay,
     /// A 2xx of before a resend, told once more, ends the resend.

@@ -147,9 +147,10 @@ impl<'a> Transaction<'a> {
         self.commit();
     }
 
-    /// The sweep releases what is held behind nobody.
+    /// The sweep releases what is held behind nobody, or behind what waits although the latest only is wanted.
     pub fn sweep_held(mut self, version: usize) -> Option<Target> {
         let mut answer = Answer::default();
+        self.make_way(version);
         self.release(version, &mut answer);
         self.is_durable = true;
         self.commit();
@@ -179,10 +180,12 @@ impl<'a> Transaction<'a> {
             return;
         }
         for row in self.world.ledger[..version].iter_mut().flatten() {
-            let superseded = match self.rules.has(Bug::SupersedesWhatIsUnderWay) {
-                true => ledger::supersede(Delivery { in_flight: None, ..row.seen_by(None) }),
-                false => ledger::supersede(row.seen_by(None)),
-            };
+            let seen = row.seen_by(None);
+            let superseded = ledger::supersede(match self.rules.bug {
+                Some(Bug::SupersedesWhatIsUnderWay) => Delivery { in_flight: None, ..seen },
+                Some(Bug::DoubtIsForgotten) => Delivery { in_doubt: false, ..seen },
+                _ => seen,
+            });
             if let Some(superseded) = superseded {
                 row.store(superseded, None);
                 self.is_durable = true;
@@ -196,7 +199,9 @@ impl<'a> Transaction<'a> {
 
     fn gives_way(&self, version: usize, before: Delivery, step: Step) -> Step {
         if self.has_later(version) || (self.rules.has(Bug::TheLatestGivesWay) && self.is_latest) {
-            ledger::give_way(before, step)
+            let is_forgotten = self.rules.has(Bug::DoubtIsForgotten);
+            let in_doubt = step.delivery.in_doubt && !is_forgotten;
+            ledger::give_way(before, Step { delivery: Delivery { in_doubt, ..step.delivery }, ..step })
         } else {
             step
         }

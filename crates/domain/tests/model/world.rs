@@ -154,6 +154,7 @@ pub enum Wrong {
     Overtook,
     Overlapped,
     OutOfOrder,
+    CameAfterAll,
     TooEarly,
     NoProgress,
     /// An answer begins an attempt and leaves something besides: here that is one delivery with two owners.
@@ -247,6 +248,17 @@ impl World {
         };
         self.zombies.iter().any(|zombie| zombie.reply.is_none() && is_it(zombie.trial))
             || self.invocations.iter().any(|one| matches!(one.phase, Phase::Begun(trial) if is_it(trial)))
+    }
+
+    /// Whether the POST of an attempt that was closed as unknown is still to reach the merchant.
+    pub fn may_still_arrive(&self, version: usize) -> bool {
+        let Some(row) = self.ledger[version] else { return false };
+        let is_closed = |trial: Try| {
+            (trial.target.version, trial.target.era) == (version, row.era)
+                && (trial.number < row.stored.attempts || row.flight.is_none())
+        };
+        self.zombies.iter().any(|zombie| zombie.reply.is_none() && is_closed(zombie.trial))
+            || self.invocations.iter().any(|one| matches!(one.phase, Phase::Begun(trial) if is_closed(trial)))
     }
 
     /// The earlier versions are all finished.

@@ -31,7 +31,7 @@ pub async fn resend_on(connection: &mut PgConnection, mut resent: Vec<Resent>) -
     sqlx::query_scalar!(
         r#"
         update deliveries d
-        set state = 'pending', reason = null, claim = r.claim, unknowns = 0, due_at = clock_timestamp(),
+        set state = 'pending', reason = null, claim = r.claim, unknowns = 0, doubt_until = null, due_at = clock_timestamp(),
             schedule_from = d.attempts, owner = null, begun_at = null, lease_until = null, ended_at = null,
             accepted_at = case when d.state = 'delivered' then coalesce(d.accepted_at, d.ended_at, clock_timestamp())
                 else d.accepted_at end

@@ -24,6 +24,8 @@ pub struct Seen {
     pub attempts: i32,
     /// Attempts closed as unknown.
     pub unknowns: i32,
+    /// Whether one of these was closed so lately that its POST may still be under way.
+    pub in_doubt: bool,
     /// Milliseconds until it is due; negative when past.
     pub due_in_ms: i64,
     /// The invocation that makes the attempt under way, and the milliseconds that are left of its lease.
@@ -160,7 +162,8 @@ pub async fn deliveries_on(connection: &mut PgConnection, delivery_ids: &[String
             object_id as "object_id?", object_version as "object_version?",
             (extract(epoch from slot_at - clock_timestamp()) * 1000)::bigint as "slot_in_ms?", slot_rate as "slot_rate?", at_gate as "at_gate!",
             schedule_from as "schedule_from!", accepted_at is not null as "accepted!",
-            reason is not distinct from 'declined' as "declined!"
+            reason is not distinct from 'declined' as "declined!",
+            coalesce(doubt_until > clock_timestamp(), false) as "in_doubt!"
         from deliveries
         where delivery_id = any($1) and delivery_id >= $2 and delivery_id <= $3
         "#,
@@ -181,6 +184,7 @@ pub async fn deliveries_on(connection: &mut PgConnection, delivery_ids: &[String
                 claim: row.claim,
                 attempts: row.attempts,
                 unknowns: row.unknowns,
+                in_doubt: row.in_doubt,
                 due_in_ms: row.due_in_ms,
                 in_flight: row.owner.zip(row.lease_left_ms),
                 begun_at: row.begun_at,
@@ -256,6 +260,8 @@ pub async fn write_steps_on(connection: &mut PgConnection, mut steps: Vec<StepRo
             update deliveries d
             set state = s.state, reason = s.reason, claim = coalesce(s.claim, d.claim),
                 attempts = coalesce(s.attempts, d.attempts), unknowns = coalesce(s.unknowns, d.unknowns),
+                doubt_until = case when s.unknowns > d.unknowns then clock_timestamp() + interval '2 minutes'
+                    else d.doubt_until end,
                 due_at = coalesce(clock_timestamp() + s.due_in_ms * interval '1 ms', d.due_at),
                 slot_at = clock_timestamp() + s.slot_in_ms * interval '1 ms', slot_rate = s.slot_rate,
                 at_gate = s.at_gate, owner = case when s.keeps then d.owner else s.owner end,
