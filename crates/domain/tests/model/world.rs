@@ -242,23 +242,20 @@ impl World {
 
     /// Whether the POST of the last attempt that was begun is still to reach the merchant.
     pub fn is_to_arrive(&self, version: usize) -> bool {
-        let Some(row) = self.ledger[version] else { return false };
-        let is_it = |trial: Try| {
-            (trial.target.version, trial.target.era, trial.number) == (version, row.era, row.stored.attempts)
-        };
-        self.zombies.iter().any(|zombie| zombie.reply.is_none() && is_it(zombie.trial))
-            || self.invocations.iter().any(|one| matches!(one.phase, Phase::Begun(trial) if is_it(trial)))
+        self.is_any_to_arrive(version, |row, trial| trial.number == row.stored.attempts)
     }
 
     /// Whether the POST of an attempt that was closed as unknown is still to reach the merchant.
     pub fn may_still_arrive(&self, version: usize) -> bool {
+        self.is_any_to_arrive(version, |row, trial| trial.number < row.stored.attempts || row.flight.is_none())
+    }
+
+    fn is_any_to_arrive(&self, version: usize, is_meant: impl Fn(&Row, Try) -> bool) -> bool {
         let Some(row) = self.ledger[version] else { return false };
-        let is_closed = |trial: Try| {
-            (trial.target.version, trial.target.era) == (version, row.era)
-                && (trial.number < row.stored.attempts || row.flight.is_none())
-        };
-        self.zombies.iter().any(|zombie| zombie.reply.is_none() && is_closed(zombie.trial))
-            || self.invocations.iter().any(|one| matches!(one.phase, Phase::Begun(trial) if is_closed(trial)))
+        let is_it =
+            |trial: Try| (trial.target.version, trial.target.era) == (version, row.era) && is_meant(&row, trial);
+        self.zombies.iter().any(|zombie| zombie.reply.is_none() && is_it(zombie.trial))
+            || self.invocations.iter().any(|one| matches!(one.phase, Phase::Begun(trial) if is_it(trial)))
     }
 
     /// The earlier versions are all finished.
