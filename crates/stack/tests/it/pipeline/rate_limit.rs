@@ -1,5 +1,6 @@
 //! Three consumers deliver to an endpoint that takes 50 a second.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -25,17 +26,20 @@ async fn three_consumers_together_keep_within_the_endpoint_s_rate() {
     let before = ticks_of_all(&lab).await;
     let lifecycle = Lifecycle::default();
     let watch = Watch::start();
-    tokio::select! {
-        () = in_turns(&lab) => {}
-        () = async {
+    let all_are_made = tokio::select! {
+        () = in_turns(&lab) => unreachable!("it has no end"),
+        moment = async {
             drive(&ready, &lifecycle).await;
+            let all_are_made = verifier::now().unix_micros();
+            let only = HashSet::from([endpoint.endpoint_id]);
             let arrived = || async {
-                let arrived = arrivals(&lab, endpoint).await.len();
-                (arrived as u64 == EVENTS, arrived)
+                let arrived = lab.simulator().arrived(&only, ANSWER).await.unwrap();
+                (arrived == EVENTS, arrived)
             };
             until("every event to arrive", Duration::from_secs(60), arrived).await;
-        } => {}
-    }
+            all_are_made
+        } => moment,
+    };
     let worked: Vec<u64> = ticks_of_all(&lab).await.iter().zip(&before).map(|(after, before)| after - before).collect();
     assert!(worked.iter().all(|ticks| ticks * 10 >= worked.iter().sum()), "all of them are to work: {worked:?}");
     lab.verdict(Duration::from_secs(10)).await;
@@ -47,12 +51,20 @@ async fn three_consumers_together_keep_within_the_endpoint_s_rate() {
     let most = |of: &mut dyn Iterator<Item = &Second>| of.map(|second| second.arrived).max().unwrap_or_default();
     let undisturbed = most(&mut seconds.iter().filter(|second| second.stalled_ms == 0));
     let in_any = most(&mut seconds.iter());
-    let average = (at.len() - 1) as f64 * 1e6 / (at[at.len() - 1] - at[0]) as f64;
+    let average = |at: &[i64]| (at.len() - 1) as f64 * 1e6 / (at[at.len() - 1] - at[0]) as f64;
+    let whole = average(&at);
+    // As long as payments are made, too, a slow machine has too much to do to fill the rate.
+    let rest = &at[at.partition_point(|moment| *moment < all_are_made)..];
+    let delivering = average(rest);
     eprintln!(
-        "at most {undisturbed} in a second in which the machine ran, {in_any} in any; {average:.1} on average, CPU {worked:?}"
+        "at most {undisturbed} in a second in which the machine ran, {in_any} in any; {whole:.1} on average, {delivering:.1} \
+         of the last {}, CPU {worked:?}",
+        rest.len()
     );
     assert!(undisturbed <= RATE + 2, "{undisturbed} within one second, and {RATE} are allowed");
-    assert!((45.0..=50.0).contains(&average), "{average:.1} a second on average");
+    assert!(whole <= 50.0, "{whole:.1} a second on average");
+    assert!(rest.len() > RATE * 5, "only {} waited when all were made", rest.len());
+    assert!(delivering >= 45.0, "{delivering:.1} a second on average once all were made");
     lab.stop().await;
 }
 
@@ -74,7 +86,7 @@ async fn in_turns(lab: &Lab) {
         let request = client.post(deployments.clone()).json(&json!({"uri": url, "force": true}));
         let status = request.send().await.unwrap().status();
         assert!(status.is_success(), "{url} could not be registered: {status}");
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
