@@ -78,22 +78,22 @@ async fn open(core: &Core, items: &[Open]) -> Result<Vec<Opened>, store::Error> 
             }
         });
     }
-    // A duplicate must reserve nothing.
-    let at_a_gate: Vec<String> = drawn
-        .iter()
-        .filter(|(_, _, _, drafts)| drafts.iter().any(Draft::is_at_a_gate))
-        .map(|(_, _, event, _)| event.event_id.clone())
-        .collect();
-    if !at_a_gate.is_empty() {
-        let routed = store::ledger::routed(&core.fast, &at_a_gate).await?;
+    // A duplicate must reserve nothing, and lock no line: far behind, most in line were routed along with a later one.
+    let at_a_gate = drawn.iter().filter(|(_, _, _, drafts)| drafts.iter().any(Draft::is_at_a_gate));
+    let at_a_gate = at_a_gate.map(|(_, _, event, _)| event.event_id.clone());
+    let asked: Vec<String> = at_a_gate.chain(in_line.iter().map(|(_, _, event, _)| event.event_id.clone())).collect();
+    if !asked.is_empty() {
+        let routed = store::ledger::routed(&core.fast, &asked).await?;
         let routed: HashSet<String> = routed.into_iter().map(|routed| routed.event_id).collect();
-        drawn.retain(|(index, _, event, _)| {
+        let mut is_new = |index: usize, event: &Event| {
             let is_new = !routed.contains(&event.event_id);
             if !is_new {
-                stages[*index] = Stage::Routes(Opened::Failed);
+                stages[index] = Stage::Routes(Opened::Failed);
             }
             is_new
-        });
+        };
+        drawn.retain(|(index, _, event, _)| is_new(*index, event));
+        in_line.retain(|(index, _, event, _)| is_new(*index, event));
     }
     let wanted: Vec<Wanted<'_>> =
         drawn.iter().flat_map(|(_, item, _, drafts)| drafts.iter().filter_map(|draft| draft.wanted(item))).collect();

@@ -140,8 +140,7 @@ pub async fn open(core: &Core, item: &Open, event: &Event, endpoints: &[Endpoint
 /// The earlier events of the object that the same invocation has routed with this one.
 pub async fn routed_along(core: &Core, event: &Event, invocation_id: &str) -> Result<Vec<Routed>, store::Error> {
     let mut connection = core.recording.take().await?;
-    let done =
-        store::ledger::routed_along(&mut connection, &event.object_id, event.object_version, invocation_id).await;
+    let done = store::ledger::routed_along(&mut connection, event, invocation_id).await;
     connection.keep_after(&done);
     done
 }
@@ -516,7 +515,7 @@ async fn keep(connection: &mut PgConnection, standing: BTreeMap<Line, Vec<Standi
 
 /// The earlier events of the object that nobody has routed, lowest version first.
 async fn unrouted_before(connection: &mut PgConnection, event: &Event) -> Result<Vec<Event>, Error> {
-    let ids = store::ledger::unrouted_before(connection, &event.object_id, event.object_version).await?;
+    let ids = store::ledger::unrouted_before(connection, event).await?;
     if ids.is_empty() {
         return Ok(Vec::new());
     }

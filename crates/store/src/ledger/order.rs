@@ -4,10 +4,12 @@
 //! not grow with the ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
 
-use super::Routed;
+use super::{Event, Moment, Object, Routed};
 use crate::Error;
 
 /// Which line.
@@ -102,64 +104,92 @@ pub async fn keep_lines(connection: &mut PgConnection, lines: &BTreeMap<Line, Ve
     Ok(())
 }
 
-/// The ids of the object's events of lower versions that nobody has routed, lowest version first.
-///
-/// They are looked for from a day before the object was made: the clocks of whoever made it and of the database may
-/// differ.
+/// By so much the clocks of whoever makes objects and events and of the database may differ.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// When the earlier events of an event's object were made, at the earliest and at the latest. The statements below bound
+/// both tables by it: without, they would open the partition of each day to come. They are written as one look-up for
+/// each event, since a join that is planned while the tables are small reads the whole day.
+fn made_between(event: &Event) -> (Moment, Moment) {
+    let made_at = match &event.object {
+        Object::Payment(payment) => payment.created_at.into_inner() - CLOCKS_DIFFER,
+        Object::Deleted | Object::Test | Object::Unreadable(_) => OffsetDateTime::UNIX_EPOCH,
+    };
+    (made_at, event.occurred_at + CLOCKS_DIFFER)
+}
+
+/// The ids of the events of lower versions of the event's object that nobody has routed, lowest version first.
 ///
 /// # Errors
 /// If the statement fails.
-pub async fn unrouted_before(
-    connection: &mut PgConnection,
-    object_id: &str,
-    object_version: i64,
-) -> Result<Vec<String>, Error> {
-    if object_version <= 1 {
+pub async fn unrouted_before(connection: &mut PgConnection, event: &Event) -> Result<Vec<String>, Error> {
+    if event.object_version <= 1 {
         return Ok(Vec::new());
     }
+    let (earliest, latest) = made_between(event);
     sqlx::query_scalar!(
         r#"
         select e.event_id as "event_id!"
-        from domain_events e
-        where e.object_id = $1 and e.object_version < $2
-            and e.event_id >= (select h.event_id from horizon h)
-            and e.event_id >= coalesce(
-                (select lowest_id('evt_', p.created_at - interval '1 day') from payments p where p.payment_id = $1), '')
-            and not exists (select from routed_events r where r.event_id = e.event_id)
+        from (
+            select event_id, object_version from domain_events
+            where object_id = $1 and object_version < $2
+                and event_id >= lowest_id('evt_', $3) and event_id < lowest_id('evt_', $4)
+            order by object_version offset 0
+        ) e
+        left join lateral (
+            select true as is_there from routed_events
+            where event_id = e.event_id
+                and event_id >= lowest_id('evt_', $3) and event_id < lowest_id('evt_', $4)
+            limit 1
+        ) routed on true
+        where routed.is_there is null and e.event_id >= (select h.event_id from horizon h)
         order by e.object_version
         "#,
-        object_id,
-        object_version,
+        event.object_id,
+        event.object_version,
+        earliest,
+        latest,
     )
     .fetch_all(connection)
     .await
     .map_err(Error::doing("looking for earlier events of an object"))
 }
 
-/// The object's events of lower versions that this invocation has routed beside the one that it was called for.
+/// The events of lower versions of the event's object that this invocation has routed beside the one that it was called
+/// for.
 ///
 /// # Errors
 /// If the statement fails.
 pub async fn routed_along(
     connection: &mut PgConnection,
-    object_id: &str,
-    object_version: i64,
+    event: &Event,
     invocation_id: &str,
 ) -> Result<Vec<Routed>, Error> {
+    let (earliest, latest) = made_between(event);
     sqlx::query_as!(
         Routed,
         r#"
         select r.event_id as "event_id!", r.invocation_id as "invocation_id!", r.delivery_ids as "delivery_ids!"
-        from domain_events e
-        join routed_events r on r.event_id = e.event_id and r.invocation_id = $3
-        where e.object_id = $1 and e.object_version < $2
-            and e.event_id >= coalesce(
-                (select lowest_id('evt_', p.created_at - interval '1 day') from payments p where p.payment_id = $1), '')
+        from (
+            select event_id, object_version from domain_events
+            where object_id = $1 and object_version < $2
+                and event_id >= lowest_id('evt_', $4) and event_id < lowest_id('evt_', $5)
+            order by object_version offset 0
+        ) e
+        cross join lateral (
+            select event_id, invocation_id, delivery_ids from routed_events
+            where event_id = e.event_id
+                and event_id >= lowest_id('evt_', $4) and event_id < lowest_id('evt_', $5)
+            limit 1
+        ) r
+        where r.invocation_id = $3
         order by e.object_version
         "#,
-        object_id,
-        object_version,
+        event.object_id,
+        event.object_version,
         invocation_id,
+        earliest,
+        latest,
     )
     .fetch_all(connection)
     .await

@@ -47,6 +47,85 @@ async fn a_look_up_scans_one_partition_of_many(pool: PgPoolOptions, connect: PgC
     assert_eq!(scanned.len(), 3, "one day of each table, but these were scanned: {scanned:?}");
 }
 
+/// What comes before an event in line is looked for in the days of its object, however many are to come, and event by
+/// event, also by a plan that was made when there were none.
+#[sqlx::test(migrations = "../../migrations")]
+async fn a_look_along_a_line_reads_what_stands_in_it_alone(pool: PgPoolOptions, connect: PgConnectOptions) {
+    const OTHERS: i64 = 2_000;
+    let database = pool.connect_with(connect.clone()).await.unwrap();
+    sqlx::query("select ensure_partitions(20)").execute(&database).await.unwrap();
+    let now = OffsetDateTime::now_utc();
+    let prefix = format!("evt_{:012x}7000", now_ms());
+    let id = |version: u8| format!("{prefix}8000{version:012}");
+    let event = ledger::Event {
+        event_id: id(3),
+        event_type: "payment.succeeded".to_owned(),
+        object_id: "pay_1".to_owned(),
+        object_version: 3,
+        merchant_id: "mer_1".to_owned(),
+        occurred_at: now,
+        traceparent: None,
+        before_horizon: false,
+        object: ledger::Object::Deleted,
+        snapshot: None,
+        observed_at: now,
+    };
+    {
+        let kept =
+            KeptConnections::all_of(store::connect_with(connect.clone(), 1, Durability::Durable, Statements::Lookups));
+        let mut connection = kept.take().await.unwrap();
+        let mut look = async || {
+            let unrouted = ledger::unrouted_before(&mut connection, &event).await.unwrap();
+            let along = ledger::routed_along(&mut connection, &event, "inv_1").await.unwrap();
+            (unrouted, along.into_iter().map(|routed| routed.event_id).collect::<Vec<_>>())
+        };
+        for _ in 0..ASKED {
+            assert_eq!(look().await, (vec![], vec![]));
+        }
+        sqlx::query(
+            "with made as (
+                insert into domain_events
+                select $1 || '8001' || lpad(i::text, 12, '0'), 'payment.created', 'payment', 'pay_other_' || i, 1, 'mer_1',
+                    now(), null, null::jsonb, pg_current_xact_id()
+                from generate_series(1, $2) i
+                union all
+                select id, 'payment.created', 'payment', 'pay_1', version, 'mer_1', now(), null, null::jsonb, pg_current_xact_id()
+                from (values ($3, 1), ($4, 2)) made (id, version)
+                returning event_id, object_version
+            )
+            insert into routed_events (event_id, invocation_id, from_cdc, fan_out, delivery_ids, handled_at)
+            select event_id, 'inv_1', true, 0, '{}', now() from made where object_version = 1",
+        )
+        .bind(&prefix)
+        .bind(OTHERS)
+        .bind(id(1))
+        .bind(id(2))
+        .execute(&database)
+        .await
+        .unwrap();
+        for _ in 0..ASKED {
+            assert_eq!(look().await, (vec![id(2)], vec![id(1)]));
+        }
+        // The session tells its counts when it ends.
+    }
+    let often = "select relname::text, (coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint
+        from pg_stat_user_tables
+        where relname ~ '^(domain_events|routed_events)_[0-9]' and idx_scan + seq_scan >= $1 order by 1";
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let scanned = loop {
+        let scanned: Vec<(String, i64)> = sqlx::query_as(often).bind(2 * ASKED).fetch_all(&database).await.unwrap();
+        if scanned.len() >= 2 {
+            break scanned;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "only {scanned:?} were scanned");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let few = |(_, rows): &(String, i64)| *rows <= 8 * ASKED;
+    assert!(scanned.iter().all(few), "rows read of each table, where two stand before the event: {scanned:?}");
+    let days = scanned.iter().filter(|(name, _)| name.starts_with("domain_events")).count();
+    assert!(days <= 2, "today and tomorrow, for clocks differ, but these were scanned: {scanned:?}");
+}
+
 /// Lists are planned once, too, and end where the page is full: a row far away costs nothing.
 #[sqlx::test(migrations = "../../migrations")]
 async fn a_list_scans_the_partitions_of_its_window_alone(pool: PgPoolOptions, connect: PgConnectOptions) {
