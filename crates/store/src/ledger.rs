@@ -25,7 +25,7 @@ pub use jobs::{
     RunningJob, Turns, count_turns, followed, has_running_jobs, lock_job, parked_turns, put_job_behind, step_job, turns,
 };
 pub use open::{NewDelivery, Route, Routed, route, route_on, routed};
-pub use order::{Line, is_followed, keep_lines, lock_lines, long_held, routed_along, unrouted_before};
+pub use order::{Line, LongHeld, is_followed, keep_lines, lock_lines, long_held, routed_along, unrouted_before};
 pub use overdue::{endpoints_with_parked, overdue, parked_at};
 pub use parked::{NewParkedRecord, park_record, recovered_events, resolve_recovered};
 pub use resend::{Resent, resend_on};

@@ -46,12 +46,12 @@ async fn look(core: &Core, holder: &str) -> Result<Overdue, store::Error> {
     let mut more = more || full(held.len());
     let until = Instant::now() + LOOK_PATIENCE;
     let mut deliveries = Vec::new();
-    for delivery_id in &held {
+    for held in held.iter().filter(|held| held.may_go) {
         if Instant::now() >= until {
             more = true;
             break;
         }
-        deliveries.extend(in_line(order::release(core, delivery_id).await));
+        deliveries.extend(in_line(order::release(core, &held.delivery_id).await));
     }
     more |= !resume(core, &resumable, until, &mut deliveries).await?;
     // The last: a claim that is raised, and whose answer is lost, is found again after twice the time only.

@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use domain::ids::EventId;
 use sqlx::{PgConnection, PgPool};
-use time::OffsetDateTime;
 
-use super::{Event, Moment, Object, Routed};
+use super::{Event, Object, Routed};
 use crate::Error;
+use crate::span::Span;
 
 /// Which line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,18 +105,18 @@ pub async fn keep_lines(connection: &mut PgConnection, lines: &BTreeMap<Line, Ve
     Ok(())
 }
 
-/// By so much the clocks of whoever makes objects and events and of the database may differ.
+/// An object may have been made so much before its row says, by the clock of whoever makes the ids of its events.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// When the earlier events of an event's object were made, at the earliest and at the latest. The statements below bound
-/// both tables by it: without, they would open the partition of each day to come. They are written as one look-up for
-/// each event, since a join that is planned while the tables are small reads the whole day.
-fn made_between(event: &Event) -> (Moment, Moment) {
-    let made_at = match &event.object {
-        Object::Payment(payment) => payment.created_at.into_inner() - CLOCKS_DIFFER,
-        Object::Deleted | Object::Test | Object::Unreadable(_) => OffsetDateTime::UNIX_EPOCH,
+/// In which the earlier events of an event's object are. The statements below bound both tables by it: without, they would
+/// open the partition of each day to come. They are written as one look-up for each event, since a join that is planned
+/// while the tables are small reads the whole day.
+fn span_of_earlier(event: &Event) -> Span {
+    let since = match &event.object {
+        Object::Payment(payment) => Some(payment.created_at.into_inner() - CLOCKS_DIFFER),
+        Object::Deleted | Object::Test | Object::Unreadable(_) => None,
     };
-    (made_at, event.occurred_at + CLOCKS_DIFFER)
+    Span::new(EventId::PREFIX, since, None, None::<EventId>, event.occurred_at)
 }
 
 /// The ids of the events of lower versions of the event's object that nobody has routed, lowest version first.
@@ -126,20 +127,20 @@ pub async fn unrouted_before(connection: &mut PgConnection, event: &Event) -> Re
     if event.object_version <= 1 {
         return Ok(Vec::new());
     }
-    let (earliest, latest) = made_between(event);
+    let span = span_of_earlier(event);
     sqlx::query_scalar!(
         r#"
         select e.event_id as "event_id!"
         from (
             select event_id, object_version from domain_events
             where object_id = $1 and object_version < $2
-                and event_id >= lowest_id('evt_', $3) and event_id < lowest_id('evt_', $4)
+                and event_id >= $3 and event_id < $4
             order by object_version offset 0
         ) e
         left join lateral (
             select true as is_there from routed_events
             where event_id = e.event_id
-                and event_id >= lowest_id('evt_', $3) and event_id < lowest_id('evt_', $4)
+                and event_id >= $3 and event_id < $4
             limit 1
         ) routed on true
         where routed.is_there is null and e.event_id >= (select h.event_id from horizon h)
@@ -147,8 +148,8 @@ pub async fn unrouted_before(connection: &mut PgConnection, event: &Event) -> Re
         "#,
         event.object_id,
         event.object_version,
-        earliest,
-        latest,
+        span.lowest,
+        span.below,
     )
     .fetch_all(connection)
     .await
@@ -165,7 +166,7 @@ pub async fn routed_along(
     event: &Event,
     invocation_id: &str,
 ) -> Result<Vec<Routed>, Error> {
-    let (earliest, latest) = made_between(event);
+    let span = span_of_earlier(event);
     sqlx::query_as!(
         Routed,
         r#"
@@ -173,13 +174,13 @@ pub async fn routed_along(
         from (
             select event_id, object_version from domain_events
             where object_id = $1 and object_version < $2
-                and event_id >= lowest_id('evt_', $4) and event_id < lowest_id('evt_', $5)
+                and event_id >= $4 and event_id < $5
             order by object_version offset 0
         ) e
         cross join lateral (
             select event_id, invocation_id, delivery_ids from routed_events
             where event_id = e.event_id
-                and event_id >= lowest_id('evt_', $4) and event_id < lowest_id('evt_', $5)
+                and event_id >= $4 and event_id < $5
             limit 1
         ) r
         where r.invocation_id = $3
@@ -188,8 +189,8 @@ pub async fn routed_along(
         event.object_id,
         event.object_version,
         invocation_id,
-        earliest,
-        latest,
+        span.lowest,
+        span.below,
     )
     .fetch_all(connection)
     .await
@@ -218,18 +219,46 @@ pub async fn is_followed(connection: &mut PgConnection, line: &Line, object_vers
     .map_err(Error::doing("looking for later deliveries of an object"))
 }
 
-/// Ids of deliveries that were held or looked at longer than `after_ms` ago; oldest first.
+/// A delivery that is held for long.
+#[derive(Debug)]
+pub struct LongHeld {
+    /// Which.
+    pub delivery_id: String,
+    /// Whether it may go, as far as can be seen without its line's lock: nothing unfinished is before it, or the endpoint
+    /// wants the latest only, so that what is before it may give way.
+    pub may_go: bool,
+}
+
+/// Deliveries that were held or looked at longer than `after_ms` ago; oldest first. Those that may not go count as looked
+/// at: whoever is before them has a time of its own.
 ///
 /// # Errors
 /// If the statement fails.
-pub async fn long_held(pool: &PgPool, after_ms: i64, limit: i64) -> Result<Vec<String>, Error> {
-    sqlx::query_scalar!(
+pub async fn long_held(pool: &PgPool, after_ms: i64, limit: i64) -> Result<Vec<LongHeld>, Error> {
+    sqlx::query_as!(
+        LongHeld,
         r#"
-        select delivery_id as "delivery_id!"
-        from deliveries
-        where state = 'held' and due_at < statement_timestamp() - $1::bigint * interval '1 ms'
-        order by due_at
-        limit $2
+        with found as (
+            select delivery_id, endpoint_id, object_id, object_version, due_at
+            from deliveries
+            where state = 'held' and due_at < statement_timestamp() - $1::bigint * interval '1 ms'
+            order by due_at
+            limit $2
+        ), looked as (
+            select f.delivery_id, f.due_at,
+                p.delivery_order = 'latest_only' or not exists (
+                    select from lines l, unnest(l.delivery_ids) as standing (id)
+                    join deliveries earlier on earlier.delivery_id = standing.id
+                    where l.endpoint_id = f.endpoint_id and l.object_id = f.object_id
+                        and earlier.object_version < f.object_version and earlier.state in ('pending', 'held')) as may_go
+            from found f
+            join endpoints p on p.endpoint_id = f.endpoint_id
+        ), later as (
+            update deliveries d set due_at = clock_timestamp()
+            from looked l
+            where d.delivery_id = l.delivery_id and d.state = 'held' and not l.may_go
+        )
+        select delivery_id as "delivery_id!", may_go as "may_go!" from looked order by due_at
         "#,
         after_ms,
         limit,
