@@ -4,10 +4,10 @@
 //! not grow with the ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use domain::ids::EventId;
 use sqlx::{PgConnection, PgPool};
+use time::Duration;
 
 use super::{Event, Object, Routed};
 use crate::Error;
@@ -105,45 +105,43 @@ pub async fn keep_lines(connection: &mut PgConnection, lines: &BTreeMap<Line, Ve
     Ok(())
 }
 
-/// An object may have been made so much before its row says, by the clock of whoever makes the ids of its events.
-const CLOCKS_DIFFER: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// In which the earlier events of an event's object are. The statements below bound both tables by it: without, they would
-/// open the partition of each day to come. They are written as one look-up for each event, since a join that is planned
-/// while the tables are small reads the whole day.
-fn span_of_earlier(event: &Event) -> Span {
-    let since = match &event.object {
-        Object::Payment(payment) => Some(payment.created_at.into_inner() - CLOCKS_DIFFER),
-        Object::Deleted | Object::Test | Object::Unreadable(_) => None,
-    };
-    Span::new(EventId::PREFIX, since, None, None::<EventId>, event.occurred_at)
+/// An event of a lower version of an object, and how it was routed, if it was.
+struct Earlier {
+    event_id: String,
+    is_above_horizon: bool,
+    invocation_id: Option<String>,
+    delivery_ids: Option<Vec<String>>,
 }
 
-/// The ids of the events of lower versions of the event's object that nobody has routed, lowest version first.
+/// The events of lower versions of the event's object, lowest version first.
 ///
-/// # Errors
-/// If the statement fails.
-pub async fn unrouted_before(connection: &mut PgConnection, event: &Event) -> Result<Vec<String>, Error> {
+/// Both tables are bounded by when the object and the event were made, and a day beside, since clocks differ: without, the
+/// partition of each day to come would be opened. It is written as one look-up for each event: a join that is planned while
+/// the tables are small reads the whole day.
+async fn earlier(connection: &mut PgConnection, event: &Event) -> Result<Vec<Earlier>, Error> {
     if event.object_version <= 1 {
         return Ok(Vec::new());
     }
-    let span = span_of_earlier(event);
-    sqlx::query_scalar!(
+    let since = match &event.object {
+        Object::Payment(payment) => Some(payment.created_at.into_inner() - Duration::DAY),
+        Object::Deleted | Object::Test | Object::Unreadable(_) => None,
+    };
+    let span = Span::new(EventId::PREFIX, since, None, None::<EventId>, event.occurred_at);
+    sqlx::query_as!(
+        Earlier,
         r#"
-        select e.event_id as "event_id!"
+        select e.event_id as "event_id!", e.event_id >= (select h.event_id from horizon h) as "is_above_horizon!",
+            r.invocation_id as "invocation_id?", r.delivery_ids as "delivery_ids?"
         from (
             select event_id, object_version from domain_events
-            where object_id = $1 and object_version < $2
-                and event_id >= $3 and event_id < $4
+            where object_id = $1 and object_version < $2 and event_id >= $3 and event_id < $4
             order by object_version offset 0
         ) e
         left join lateral (
-            select true as is_there from routed_events
-            where event_id = e.event_id
-                and event_id >= $3 and event_id < $4
+            select invocation_id, delivery_ids from routed_events
+            where event_id = e.event_id and event_id >= $3 and event_id < $4
             limit 1
-        ) routed on true
-        where routed.is_there is null and e.event_id >= (select h.event_id from horizon h)
+        ) r on true
         order by e.object_version
         "#,
         event.object_id,
@@ -156,6 +154,15 @@ pub async fn unrouted_before(connection: &mut PgConnection, event: &Event) -> Re
     .map_err(Error::doing("looking for earlier events of an object"))
 }
 
+/// The ids of the events of lower versions of the event's object that nobody has routed, lowest version first.
+///
+/// # Errors
+/// If the statement fails.
+pub async fn unrouted_before(connection: &mut PgConnection, event: &Event) -> Result<Vec<String>, Error> {
+    let earlier = earlier(connection, event).await?.into_iter();
+    Ok(earlier.filter(|e| e.invocation_id.is_none() && e.is_above_horizon).map(|e| e.event_id).collect())
+}
+
 /// The events of lower versions of the event's object that this invocation has routed beside the one that it was called
 /// for.
 ///
@@ -166,35 +173,12 @@ pub async fn routed_along(
     event: &Event,
     invocation_id: &str,
 ) -> Result<Vec<Routed>, Error> {
-    let span = span_of_earlier(event);
-    sqlx::query_as!(
-        Routed,
-        r#"
-        select r.event_id as "event_id!", r.invocation_id as "invocation_id!", r.delivery_ids as "delivery_ids!"
-        from (
-            select event_id, object_version from domain_events
-            where object_id = $1 and object_version < $2
-                and event_id >= $4 and event_id < $5
-            order by object_version offset 0
-        ) e
-        cross join lateral (
-            select event_id, invocation_id, delivery_ids from routed_events
-            where event_id = e.event_id
-                and event_id >= $4 and event_id < $5
-            limit 1
-        ) r
-        where r.invocation_id = $3
-        order by e.object_version
-        "#,
-        event.object_id,
-        event.object_version,
-        invocation_id,
-        span.lowest,
-        span.below,
-    )
-    .fetch_all(connection)
-    .await
-    .map_err(Error::doing("reading which events were routed along"))
+    let routed = |e: Earlier| {
+        let (invocation_id, delivery_ids) = e.invocation_id.zip(e.delivery_ids)?;
+        Some(Routed { event_id: e.event_id, invocation_id, delivery_ids })
+    };
+    let routed = earlier(connection, event).await?.into_iter().filter_map(routed);
+    Ok(routed.filter(|routed| routed.invocation_id == invocation_id).collect())
 }
 
 /// Whether an event of a later version of the object has a delivery to the endpoint.

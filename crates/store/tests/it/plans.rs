@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::ids::MerchantId;
+use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use store::deliveries::{last_of_deliveries_to, list_deliveries, list_deliveries_to};
 use store::events::{last_of_events, list_events, list_events_of_merchant};
@@ -14,6 +15,23 @@ use time::OffsetDateTime;
 
 /// More often than PostgreSQL would try plans for the values at hand.
 const ASKED: i64 = 20;
+
+/// The tables of these names that were scanned so often, and how many rows were read of each; as soon as there are so many,
+/// for a session tells its counts when it ends.
+async fn scanned(database: &PgPool, names: &str, often: i64, at_least: usize) -> Vec<(String, i64)> {
+    let statement = "select relname::text, (coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint
+        from pg_stat_user_tables where relname ~ $1 and idx_scan + seq_scan >= $2 order by 1";
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let scanned: Vec<(String, i64)> =
+            sqlx::query_as(statement).bind(names).bind(often).fetch_all(database).await.unwrap();
+        if scanned.len() >= at_least {
+            return scanned;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "only {scanned:?} were scanned");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
 
 #[sqlx::test(migrations = "../../migrations")]
 async fn a_look_up_scans_one_partition_of_many(pool: PgPoolOptions, connect: PgConnectOptions) {
@@ -33,17 +51,7 @@ async fn a_look_up_scans_one_partition_of_many(pool: PgPoolOptions, connect: PgC
     }
     // Making the partitions has scanned them, too, but not so often. Before PostgreSQL 18, the default one is looked at,
     // too, and is empty.
-    let often = "select relname::text from pg_stat_user_tables
-        where relname ~ '^(domain_events|routed_events|deliveries)_[0-9]' and idx_scan + seq_scan >= $1 order by 1";
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-    let scanned = loop {
-        let scanned: Vec<String> = sqlx::query_scalar(often).bind(ASKED).fetch_all(&database).await.unwrap();
-        if scanned.len() >= 3 {
-            break scanned;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "only {scanned:?} were scanned");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let scanned = scanned(&database, "^(domain_events|routed_events|deliveries)_[0-9]", ASKED, 3).await;
     assert_eq!(scanned.len(), 3, "one day of each table, but these were scanned: {scanned:?}");
 }
 
@@ -108,18 +116,7 @@ async fn a_look_along_a_line_reads_what_stands_in_it_alone(pool: PgPoolOptions, 
         }
         // The session tells its counts when it ends.
     }
-    let often = "select relname::text, (coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint
-        from pg_stat_user_tables
-        where relname ~ '^(domain_events|routed_events)_[0-9]' and idx_scan + seq_scan >= $1 order by 1";
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-    let scanned = loop {
-        let scanned: Vec<(String, i64)> = sqlx::query_as(often).bind(2 * ASKED).fetch_all(&database).await.unwrap();
-        if scanned.len() >= 2 {
-            break scanned;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "only {scanned:?} were scanned");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let scanned = scanned(&database, "^(domain_events|routed_events)_[0-9]", 2 * ASKED, 2).await;
     let few = |(_, rows): &(String, i64)| *rows <= 8 * ASKED;
     assert!(scanned.iter().all(few), "rows read of each table, where two stand before the event: {scanned:?}");
     let days = scanned.iter().filter(|(name, _)| name.starts_with("domain_events")).count();
@@ -151,17 +148,7 @@ async fn a_list_scans_the_partitions_of_its_window_alone(pool: PgPoolOptions, co
         }
         lists.close().await;
     }
-    let often = "select relname::text from pg_stat_user_tables
-        where relname ~ '^(domain_events|deliveries)_[0-9]' and idx_scan + seq_scan >= $1 order by 1";
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-    let scanned = loop {
-        let scanned: Vec<String> = sqlx::query_scalar(often).bind(3 * ASKED).fetch_all(&database).await.unwrap();
-        if scanned.len() >= 2 {
-            break scanned;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "only {scanned:?} were scanned");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let scanned = scanned(&database, "^(domain_events|deliveries)_[0-9]", 3 * ASKED, 2).await;
     assert_eq!(scanned.len(), 2, "one day of each table, but these were scanned: {scanned:?}");
 }
 
@@ -196,17 +183,7 @@ async fn a_step_of_a_job_scans_the_partitions_of_its_time_alone(pool: PgPoolOpti
         }
         // The session tells its counts when it ends.
     }
-    let often = "select relname::text from pg_stat_user_tables
-        where relname ~ '^deliveries_[0-9]' and idx_scan + seq_scan >= $1 order by 1";
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-    let scanned = loop {
-        let scanned: Vec<String> = sqlx::query_scalar(often).bind(3 * ASKED).fetch_all(&database).await.unwrap();
-        if !scanned.is_empty() {
-            break scanned;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "nothing was scanned");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let scanned = scanned(&database, "^deliveries_[0-9]", 3 * ASKED, 1).await;
     assert_eq!(scanned.len(), 1, "one day, but these were scanned: {scanned:?}");
 }
 
