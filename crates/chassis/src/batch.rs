@@ -1,5 +1,6 @@
 //! Joins calls that arrive close together into one: while a batch is under way, the next one gathers.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -10,8 +11,11 @@ use crate::Lifecycle;
 /// Hands single items to a function over batches, and each caller its own result.
 #[derive(Debug)]
 pub struct Batcher<T, R> {
-    queue: mpsc::Sender<(T, oneshot::Sender<R>)>,
+    // Not bounded: each caller has one item in it, and waits.
+    queue: mpsc::UnboundedSender<Call<T, R>>,
 }
+
+type Call<T, R> = (T, oneshot::Sender<R>);
 
 impl<T, R> Clone for Batcher<T, R> {
     fn clone(&self) -> Self {
@@ -32,7 +36,23 @@ impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
         F: Fn(Vec<T>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Vec<R>> + Send,
     {
-        Self::start_with(lifecycle, lanes, most, |_| true, run)
+        Self::start_with(lifecycle, lanes, most, |_| true, |_| (), run)
+    }
+
+    /// As [`Batcher::start`], but of what waits, the least by `order` goes first.
+    pub fn start_in_order<K, F, Fut>(
+        lifecycle: &Lifecycle,
+        lanes: usize,
+        most: usize,
+        order: fn(&T) -> K,
+        run: F,
+    ) -> Self
+    where
+        K: Ord + Send + 'static,
+        F: Fn(Vec<T>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Vec<R>> + Send,
+    {
+        Self::start_with(lifecycle, lanes, most, |_| true, order, run)
     }
 
     /// As [`Batcher::start`], but an item whose caller has given up is not done any more: whoever gives up asks again, and
@@ -42,29 +62,32 @@ impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
         F: Fn(Vec<T>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Vec<R>> + Send,
     {
-        Self::start_with(lifecycle, lanes, most, |caller| !caller.is_closed(), run)
+        Self::start_with(lifecycle, lanes, most, |caller| !caller.is_closed(), |_| (), run)
     }
 
-    fn start_with<F, Fut>(
+    fn start_with<K, F, Fut>(
         lifecycle: &Lifecycle,
         lanes: usize,
         most: usize,
         is_wanted: fn(&oneshot::Sender<R>) -> bool,
+        order: fn(&T) -> K,
         run: F,
     ) -> Self
     where
+        K: Ord + Send + 'static,
         F: Fn(Vec<T>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Vec<R>> + Send,
     {
-        let (queue, waiting) = mpsc::channel(most * 4);
+        let (queue, calls) = mpsc::unbounded_channel();
+        let waiting = Waiting { calls, arrived: Vec::new(), in_order: BTreeMap::new(), taken: 0, order };
         let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
         let run = Arc::new(run);
         for _ in 0..lanes {
             let (waiting, run) = (waiting.clone(), run.clone());
             lifecycle.spawn(async move {
                 loop {
-                    let mut batch: Vec<(T, oneshot::Sender<R>)> = Vec::with_capacity(16);
-                    if waiting.lock().await.recv_many(&mut batch, most).await == 0 {
+                    let mut batch = waiting.lock().await.next(most).await;
+                    if batch.is_empty() {
                         return;
                     }
                     batch.retain(|(_, caller)| is_wanted(caller));
@@ -88,8 +111,33 @@ impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
     /// If the batch ended without a result for this item.
     pub async fn call(&self, item: T) -> Result<R, NoAnswer> {
         let (caller, answer) = oneshot::channel();
-        self.queue.send((item, caller)).await.map_err(|_| NoAnswer)?;
+        self.queue.send((item, caller)).map_err(|_| NoAnswer)?;
         answer.await.map_err(|_| NoAnswer)
+    }
+}
+
+/// What no batch has yet.
+struct Waiting<T, R, K> {
+    calls: mpsc::UnboundedReceiver<Call<T, R>>,
+    arrived: Vec<Call<T, R>>,
+    /// By their order, and of the same, by when they came.
+    in_order: BTreeMap<(K, u64), Call<T, R>>,
+    taken: u64,
+    order: fn(&T) -> K,
+}
+
+impl<T, R, K: Ord> Waiting<T, R, K> {
+    /// The first ones; waits for one. None if nobody is left who could call.
+    async fn next(&mut self, most: usize) -> Vec<Call<T, R>> {
+        // Without a wait for what has not come, if there is something.
+        if self.in_order.is_empty() || !self.calls.is_empty() {
+            self.calls.recv_many(&mut self.arrived, usize::MAX).await;
+        }
+        for call in self.arrived.drain(..) {
+            self.in_order.insert(((self.order)(&call.0), self.taken), call);
+            self.taken += 1;
+        }
+        std::iter::from_fn(|| self.in_order.pop_first()).take(most).map(|(_, call)| call).collect()
     }
 }
 
@@ -121,6 +169,18 @@ mod tests {
         assert!(sizes.len() <= 3, "50 calls became {} batches: {sizes:?}", sizes.len());
     }
 
+    #[tokio::test]
+    async fn of_what_waits_the_least_goes_first_and_of_the_same_the_first_one() {
+        let done = Arc::new(Mutex::new(Vec::new()));
+        let seen = done.clone();
+        let run = move |items: Vec<(u32, char)>| slowly(items, seen.clone());
+        let batcher = Batcher::start_in_order(&Lifecycle::default(), 1, 2, |(age, _)| *age, run);
+        let calls = [(9, 'a'), (8, 'b'), (5, 'c'), (7, 'd'), (5, 'e'), (1, 'f')].map(|item| batcher.call(item));
+        assert!(futures_util::future::join_all(calls).await.into_iter().all(|answer| answer.is_ok()));
+        let done: String = done.lock().unwrap().iter().map(|(_, name)| name).collect();
+        assert_eq!(done, "fcedba", "all are there before the first batch begins");
+    }
+
     /// What is done of three items, of which the second one's caller gives up while it waits.
     async fn done_of_three(start: impl FnOnce(Arc<Mutex<Vec<u32>>>) -> Batcher<u32, u32>) -> Vec<u32> {
         let done = Arc::new(Mutex::new(Vec::new()));
@@ -135,7 +195,7 @@ mod tests {
         done.lock().unwrap().clone()
     }
 
-    async fn slowly(items: Vec<u32>, done: Arc<Mutex<Vec<u32>>>) -> Vec<u32> {
+    async fn slowly<T: Copy>(items: Vec<T>, done: Arc<Mutex<Vec<T>>>) -> Vec<T> {
         done.lock().unwrap().extend(items.iter().copied());
         tokio::time::sleep(Duration::from_millis(50)).await;
         items

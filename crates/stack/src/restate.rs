@@ -10,6 +10,10 @@ use crate::ports::{Door, Ports};
 use crate::process::Spec;
 use crate::spans::Tracing;
 
+/// So many invocations of each of the two partitions are under way, or wait to be tried again. Those behind them stand in a
+/// queue: after a restart of the consumers, the oldest come first, and no more than these are tried all at once.
+const PLACES: u32 = 500;
+
 /// Writes the configuration and says how to start Restate.
 ///
 /// # Errors
@@ -97,6 +101,7 @@ bind-ip = "127.0.0.1"
 bind-port = {ingress}
 
 [worker.invoker]
+concurrent-invocations-limit = {PLACES}
 request-identity-private-key-pem-file = {identity_key:?}
 "#
     )

@@ -61,9 +61,10 @@ impl LedgerClient {
         let door = DataService { client, base: flags.data_service_url.clone(), token };
         door.url("/")?;
         Ok(Self {
-            opens: door.batcher(lifecycle, "/internal/open", || Opened::Failed),
-            asks: door.batcher(lifecycle, "/internal/next", || Answer::Failed),
-            records: door.batcher(lifecycle, "/internal/record", || Answer::Failed),
+            // After a restart, Restate tries all again at once: what has waited longest is not to stand behind what is new.
+            opens: door.batcher(lifecycle, "/internal/open", |open| open.event_id, || Opened::Failed),
+            asks: door.batcher(lifecycle, "/internal/next", |_| (), || Answer::Failed),
+            records: door.batcher(lifecycle, "/internal/record", |_| (), || Answer::Failed),
             door,
         })
     }
@@ -107,13 +108,20 @@ struct DataService {
 }
 
 impl DataService {
-    fn batcher<T, R>(&self, lifecycle: &Lifecycle, path: &'static str, failed: fn() -> R) -> Batcher<T, R>
+    fn batcher<T, R, K>(
+        &self,
+        lifecycle: &Lifecycle,
+        path: &'static str,
+        order: fn(&T) -> K,
+        failed: fn() -> R,
+    ) -> Batcher<T, R>
     where
+        K: Ord + Send + 'static,
         T: Serialize + Send + Sync + 'static,
         R: DeserializeOwned + Send + 'static,
     {
         let door = self.clone();
-        Batcher::start(lifecycle, LANES, MOST_IN_A_CALL, move |items: Vec<T>| {
+        Batcher::start_in_order(lifecycle, LANES, MOST_IN_A_CALL, order, move |items: Vec<T>| {
             let door = door.clone();
             async move {
                 match door.call::<_, Vec<R>>(path, &items).await {
