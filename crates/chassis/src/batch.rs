@@ -11,7 +11,7 @@ use crate::Lifecycle;
 /// Hands single items to a function over batches, and each caller its own result.
 #[derive(Debug)]
 pub struct Batcher<T, R> {
-    // Not bounded: each caller has one item in it, and waits.
+    // Not bounded by itself: a caller has one item in it and waits, and what one that gave up has left goes with its batch.
     queue: mpsc::UnboundedSender<Call<T, R>>,
 }
 

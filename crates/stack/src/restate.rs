@@ -11,7 +11,7 @@ use crate::process::Spec;
 use crate::spans::Tracing;
 
 /// So many invocations of each of the two partitions are under way, or wait to be tried again. Those behind them stand in a
-/// queue: after a restart of the consumers, the oldest come first, and no more than these are tried all at once.
+/// queue: after a restart of the consumers, the oldest come first, and no more than these are tried at once.
 const PLACES: u32 = 500;
 
 /// Writes the configuration and says how to start Restate.
