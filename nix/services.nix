@@ -23,6 +23,7 @@
     # Its other door is Restate's alone.
     metricsPort = 3005;
     command = "serve";
+    lasting = true;
     # Its limit is 75 s: an endpoint may take 60 s to answer.
     stopWithin = "90s";
   };

@@ -82,8 +82,15 @@ pub fn lasting_door(name: &str) -> Option<Door> {
         "payments-api" => Some(Door::PaymentsApi),
         "data-service" => Some(Door::DataService),
         "portal" => Some(Door::Portal),
+        "webhook-consumer" => Some(Door::WebhookConsumer),
         _ => None,
     }
+}
+
+/// Whether a service brings events to their merchants. Each of these has a share of full cores of its own: what comes in
+/// does not starve what goes out.
+fn delivers(binary: &str) -> bool {
+    matches!(binary, "cdc-relay" | "data-service" | "webhook-consumer")
 }
 
 impl Services<'_> {
@@ -255,6 +262,7 @@ impl Services<'_> {
             user: None,
             stop_signal: Signal::TERM,
             socket: None,
+            own_session: delivers(binary),
         }
     }
 }

@@ -55,7 +55,7 @@ async fn serve(flags: &Serve, lifecycle: &Lifecycle) -> anyhow::Result<()> {
     let door = post::Door::new(flags.egress.policy()).context("setting up the door to the receivers")?;
     let deliverer = deliver::Deliverer::new(ledger.clone(), door, flags.wave);
     let endpoint = handlers::endpoint(deliverer, flags.identity_key()?.as_deref())?;
-    let listener = chassis::server::bind(flags.listen)?;
+    let listener = chassis::server::take_over(flags.listen)?;
     server::serve(lifecycle, listener, endpoint);
     chassis::metrics::serve(lifecycle, flags.metrics_listen)?;
     reconciler::start(lifecycle, flags, ledger)?;

@@ -160,6 +160,7 @@ fn perf_spec(folder: &Folder, name: &str, arguments: &[&str]) -> anyhow::Result<
         user: None,
         stop_signal: Signal::INT,
         socket: None,
+        own_session: false,
     })
 }
 

@@ -35,10 +35,13 @@ pub struct CrashTest {
     /// How long to wait for what has not arrived once everything is acknowledged.
     #[arg(long, value_parser = duration, default_value = "120s")]
     deadline: Duration,
-    /// After the rounds, kill both sides once at full load, too.
+    /// After the rounds, kill both sides at full load, too.
     #[arg(long)]
     full_load: bool,
-    /// Payments on each side of that.
+    /// How many times, each with a merchant of its own.
+    #[arg(long, requires = "full_load", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    full_load_rounds: u32,
+    /// Payments on each side of each of these.
     #[arg(long, requires = "full_load", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     full_load_payments: u64,
     /// Requests under way at full load.
@@ -75,6 +78,7 @@ impl CrashTest {
             rate: f64::from(self.rate),
             deadline: self.deadline,
             full_load: self.full_load.then_some(full_load::Options {
+                rounds: self.full_load_rounds,
                 payments: self.full_load_payments,
                 concurrency: self.concurrency,
                 kill_after: self.kill_after,

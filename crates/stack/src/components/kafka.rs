@@ -59,6 +59,7 @@ async fn libs(cache: &Cache, progress: &Progress) -> anyhow::Result<PathBuf> {
             user: None,
             stop_signal: Signal::TERM,
             socket: None,
+            own_session: false,
         };
         run::to_end(&spec, "check that Maven reaches its repository, then start again").await?;
         hashes::check_folder(&folder.join("libs"), HASHES)

@@ -100,6 +100,7 @@ impl WarmUp<'_> {
             user: None,
             stop_signal: Signal::TERM,
             socket: None,
+            own_session: false,
         }
     }
 }

@@ -47,6 +47,7 @@ impl Project {
             user: None,
             stop_signal: Signal::TERM,
             socket: None,
+            own_session: false,
         };
         run::to_end(&spec, "check that npm reaches its registry, then start again").await
     }

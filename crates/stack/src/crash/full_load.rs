@@ -21,6 +21,8 @@ pub const WANTED_WITHIN_MS: i64 = 2_500;
 /// What is driven.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Options {
+    /// How many times, each with a merchant of its own.
+    pub rounds: u32,
     /// Payments on each side.
     pub payments: u64,
     /// Requests under way.
@@ -32,11 +34,20 @@ pub struct Options {
     pub restart_after: Duration,
 }
 
-/// What both sides showed.
+/// What came of all rounds.
 #[derive(Debug, Serialize)]
 pub struct FullLoad {
     /// What was driven.
     pub options: Options,
+    /// Round by round; at least one.
+    pub rounds: Vec<Round>,
+}
+
+/// What both sides showed.
+#[derive(Debug, Serialize)]
+pub struct Round {
+    /// From 1.
+    pub number: u32,
     /// From memory.
     pub old: Crash,
     /// Through the pipeline.
@@ -65,12 +76,17 @@ pub struct Crash {
 
 impl FullLoad {
     pub(super) async fn play(old: &Arena<'_>, new: &Arena<'_>, options: Options) -> anyhow::Result<Self> {
-        Ok(Self { options, old: Crash::play(old, options).await?, new: Crash::play(new, options).await? })
+        let mut rounds = Vec::new();
+        for number in 1..=options.rounds {
+            let play = async |arena| Crash::play(arena, number, options).await;
+            rounds.push(Round { number, old: play(old).await?, new: play(new).await? });
+        }
+        Ok(Self { options, rounds })
     }
 }
 
 impl Crash {
-    async fn play(arena: &Arena<'_>, options: Options) -> anyhow::Result<Self> {
+    async fn play(arena: &Arena<'_>, number: u32, options: Options) -> anyhow::Result<Self> {
         let load = Load {
             merchants: 1,
             changes: 0,
@@ -78,7 +94,7 @@ impl Crash {
             pace: Pace::Closed { concurrency: options.concurrency },
         };
         let plan = Plan {
-            name: "full load",
+            name: &format!("full load {number}"),
             load,
             moods: &[json!({"mood": "well"})],
             kill: Rule::Arrived(options.kill_after),
@@ -86,6 +102,11 @@ impl Crash {
         };
         let (run, account, seen) = Run::play(arena, plan).await?;
         Ok(Self::of(run, &account, &seen))
+    }
+
+    /// Whether everything acknowledged before the kill came in time.
+    pub(super) const fn is_in_time(&self) -> bool {
+        self.lost_of_before == 0 && self.later_than_wanted == 0
     }
 
     fn of(run: Run, account: &Account, seen: &Seen) -> Self {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::full_load::{Crash, FullLoad, WANTED_WITHIN_MS};
+use super::full_load::{self, Crash, FullLoad, WANTED_WITHIN_MS};
 use super::peers::{NOTES, PEERS};
 use super::round::{MERCHANTS, MOODS, Round};
 use super::run::Run;
@@ -73,7 +73,7 @@ impl Report {
     }
 
     fn new_runs(&self) -> impl Iterator<Item = &Run> {
-        let full_load = self.full_load.iter().map(|full_load| &full_load.new.run);
+        let full_load = self.full_loads().iter().map(|round| &round.new.run);
         self.rounds.iter().map(|round| &round.new).chain(full_load)
     }
 
@@ -82,13 +82,24 @@ impl Report {
         let rounds = self.rounds.iter().flat_map(|round| {
             [&round.old, &round.new].map(|run| (format!("round {}, {}", round.number, run.side.as_str()), run))
         });
-        let full_load = self.full_load.iter().flat_map(|full_load| [&full_load.old.run, &full_load.new.run]);
-        rounds.chain(full_load.map(|run| (format!("full load, {}", run.side.as_str()), run)))
+        let full_loads = self.full_loads().iter().flat_map(|round| {
+            let name = move |run: &Run| format!("full load {}, {}", round.number, run.side.as_str());
+            [&round.old.run, &round.new.run].map(|run| (name(run), run))
+        });
+        rounds.chain(full_loads)
+    }
+
+    fn full_loads(&self) -> &[full_load::Round] {
+        self.full_load.as_ref().map_or(&[], |full_load| &full_load.rounds)
     }
 
     fn command(&self) -> String {
         let Options { payments, rounds, rate, full_load, .. } = self.options;
-        let full_load = if full_load.is_some() { " --full-load" } else { "" };
+        let full_load = match full_load {
+            Some(full_load::Options { rounds: 1, .. }) => " --full-load".to_owned(),
+            Some(full_load::Options { rounds, .. }) => format!(" --full-load --full-load-rounds {rounds}"),
+            None => String::new(),
+        };
         format!("stack crash-test --payments {payments} --rounds {rounds} --rate {rate}{full_load}")
     }
 }
@@ -142,49 +153,66 @@ impl Words<'_> {
     }
 
     fn full_load(&self, f: &mut fmt::Formatter<'_>, full_load: &FullLoad) -> fmt::Result {
-        let FullLoad { options, old, new } = full_load;
+        let FullLoad { options, rounds } = full_load;
         if self.page || !self.report.rounds.is_empty() {
             writeln!(f, "## Killed at full load\n")?;
         }
         writeln!(
             f,
             "{} payments as fast as {} connections make them, to one merchant; killed as soon as {} webhooks had arrived, told \
-             to start\nagain {:.1} s later. The others were measured on the same kind of machine on 2026-11-23.\n",
+             to start\nagain {:.1} s later; {}. The others were measured on the same kind of machine on 2026-11-23.\n",
             options.payments,
             options.concurrency,
             options.kill_after,
             options.restart_after.as_secs_f64(),
+            if rounds.len() == 1 {
+                "once".to_owned()
+            } else {
+                format!("{} times, from the least to the most", rounds.len())
+            },
         )?;
         let mut table = Table::new(&["", "OLD", "NEW", PEERS[0].name, PEERS[1].name, PEERS[2].name]);
-        let mut row = |what: &str, of: &dyn Fn(&Crash) -> String, peers: [&str; 3]| {
+        let mut row = |what: &str, of: fn(&Crash) -> Figure, peers: [&str; 3]| {
+            let old = Figure::range(rounds.iter().map(|round| of(&round.old)));
+            let new = Figure::range(rounds.iter().map(|round| of(&round.new)));
             let [a, b, c] = peers.map(str::to_owned);
-            table.row([what.to_owned(), of(old), of(new), a, b, c]);
+            table.row([what.to_owned(), old, new, a, b, c]);
         };
-        row("acknowledged", &|crash| crash.run.verdict.acknowledged.to_string(), [""; 3]);
-        row("acknowledged before the kill", &|crash| crash.acknowledged_before.to_string(), [""; 3]);
-        row("lost", &|crash| crash.run.verdict.lost.to_string(), PEERS.each_ref().map(|peer| peer.lost));
-        row("repeated", &|crash| crash.run.verdict.repeated.to_string(), PEERS.each_ref().map(|peer| peer.repeated));
-        row("under way at the kill", &|crash| under_way(&crash.run), [""; 3]);
-        let first = |crash: &Crash| seconds(crash.first_after_restart_ms);
-        row("first arrival, s after the restart", &first, PEERS.each_ref().map(|peer| peer.first_s));
-        let all = |of: fn(&Crash) -> Option<i64>| {
-            move |crash: &Crash| if crash.lost_of_before > 0 { "never".to_owned() } else { seconds(of(crash)) }
-        };
+        row("acknowledged", |crash| Figure::Count(crash.run.verdict.acknowledged), [""; 3]);
+        row("acknowledged before the kill", |crash| Figure::Count(crash.acknowledged_before), [""; 3]);
+        row("lost", Figure::lost, PEERS.each_ref().map(|peer| peer.lost));
+        row("repeated", Figure::repeated, PEERS.each_ref().map(|peer| peer.repeated));
+        row("under way at the kill", |crash| Figure::under_way(&crash.run), [""; 3]);
+        row("first arrival, s after the restart", Figure::first, PEERS.each_ref().map(|peer| peer.first_s));
         let what = "all of before the kill arrived, s after the kill";
-        row(what, &all(|crash| crash.all_of_before_after_kill_ms), PEERS.each_ref().map(|peer| peer.all_s));
-        let what = "**the same, s after the restart**";
-        row(what, &all(|crash| crash.all_of_before_after_restart_ms), [""; 3]);
-        let what = format!("of these, later than {} s after it", seconds(Some(WANTED_WITHIN_MS)));
-        row(&what, &|crash| crash.later_than_wanted.to_string(), [""; 3]);
+        row(
+            what,
+            |crash| Figure::all(crash, crash.all_of_before_after_kill_ms),
+            PEERS.each_ref().map(|peer| peer.all_s),
+        );
+        row("**the same, s after the restart**", Figure::all_of_before, [""; 3]);
+        let what = format!("of these, later than {} s after it", Figure::Ms(WANTED_WITHIN_MS));
+        row(&what, Figure::later, [""; 3]);
         writeln!(f, "{table}\n{NOTES}\n")?;
-        let reached = new.lost_of_before == 0 && new.later_than_wanted == 0;
+        if rounds.len() > 1 {
+            full_loads(f, rounds)?;
+        }
+        let in_time = rounds.iter().filter(|round| round.new.is_in_time()).count();
         writeln!(
             f,
             "Wanted: everything acknowledged before the kill within {} s of the restart, and repeats at most what was under \
              way.\nNEW: {}, {}.\n",
-            seconds(Some(WANTED_WITHIN_MS)),
-            if reached { "within that time" } else { "**not within that time**" },
-            if new.run.unexplained.is_empty() { "nothing else repeated" } else { "**others repeated, too**" },
+            Figure::Ms(WANTED_WITHIN_MS),
+            match (in_time, rounds.len()) {
+                (in_time, all) if in_time == all => "within that time".to_owned(),
+                (_, 1) => "**not within that time**".to_owned(),
+                (in_time, all) => format!("**within that time in {in_time} of {all}**"),
+            },
+            if rounds.iter().all(|round| round.new.run.unexplained.is_empty()) {
+                "nothing else repeated"
+            } else {
+                "**others repeated, too**"
+            },
         )
     }
 }
@@ -208,7 +236,16 @@ fn rounds(f: &mut fmt::Formatter<'_>, rounds: &[Round]) -> fmt::Result {
             let name = format!("round {}, {}", round.number, run.side.as_str());
             let at_kill = [run.at_kill.acknowledged, run.at_kill.arrived].map(|count| count.to_string());
             let [at_kill, arrived] = at_kill;
-            table.row([name, acknowledged, delivered, lost, repeated, at_kill, arrived, under_way(run)]);
+            table.row([
+                name,
+                acknowledged,
+                delivered,
+                lost,
+                repeated,
+                at_kill,
+                arrived,
+                Figure::under_way(run).to_string(),
+            ]);
         }
     }
     for (name, of) in [("all, OLD", (|round| &round.old) as fn(&Round) -> &Run), ("all, NEW", |round| &round.new)] {
@@ -264,11 +301,102 @@ fn verdict(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
     Ok(())
 }
 
-fn under_way(run: &Run) -> String {
-    run.under_way.as_ref().map_or_else(|| "–".to_owned(), |ids| ids.len().to_string())
+/// Killed at full load, round by round.
+fn full_loads(f: &mut fmt::Formatter<'_>, rounds: &[full_load::Round]) -> fmt::Result {
+    let mut table = Table::new(&[
+        "",
+        "OLD lost",
+        "NEW lost",
+        "repeated",
+        "under way",
+        "first arrival, s after the restart",
+        "all of before the kill, s after the restart",
+        "later than wanted",
+    ]);
+    for full_load::Round { number, old, new } in rounds {
+        let of_new = [
+            Figure::lost,
+            Figure::repeated,
+            |crash: &Crash| Figure::under_way(&crash.run),
+            Figure::first,
+            Figure::all_of_before,
+            Figure::later,
+        ];
+        let cells = [format!("full load {number}"), Figure::lost(old).to_string()];
+        table.push(cells.into_iter().chain(of_new.map(|of| of(new).to_string())).collect());
+    }
+    writeln!(f, "{table}")
 }
 
-/// To the hundredth.
-fn seconds(ms: Option<i64>) -> String {
-    ms.map_or_else(|| "–".to_owned(), |ms| format!("{}.{:02}", ms / 1_000, ms % 1_000 / 10))
+/// What a cell says of one side at full load; the last is the worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Figure {
+    /// Nobody knows it, or there was nothing.
+    Nothing,
+    Count(usize),
+    /// Shown as seconds.
+    Ms(i64),
+    /// What is waited for is lost.
+    Never,
+}
+
+impl Figure {
+    const fn lost(crash: &Crash) -> Self {
+        Self::Count(crash.run.verdict.lost)
+    }
+
+    const fn repeated(crash: &Crash) -> Self {
+        Self::Count(crash.run.verdict.repeated)
+    }
+
+    fn under_way(run: &Run) -> Self {
+        run.under_way.as_ref().map_or(Self::Nothing, |ids| Self::Count(ids.len()))
+    }
+
+    fn first(crash: &Crash) -> Self {
+        crash.first_after_restart_ms.map_or(Self::Nothing, Self::Ms)
+    }
+
+    fn all_of_before(crash: &Crash) -> Self {
+        Self::all(crash, crash.all_of_before_after_restart_ms)
+    }
+
+    fn all(crash: &Crash, ms: Option<i64>) -> Self {
+        if crash.lost_of_before > 0 { Self::Never } else { ms.map_or(Self::Nothing, Self::Ms) }
+    }
+
+    const fn later(crash: &Crash) -> Self {
+        Self::Count(crash.later_than_wanted)
+    }
+
+    /// From the least to the most; one figure if all are the same.
+    fn range(all: impl Iterator<Item = Self> + Clone) -> String {
+        let [least, most] = [all.clone().min(), all.max()].map(|figure| figure.unwrap_or(Self::Nothing).to_string());
+        if least == most { least } else { format!("{least} to {most}") }
+    }
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("–"),
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Ms(ms) => write!(f, "{}.{:02}", ms / 1_000, ms % 1_000 / 10),
+            Self::Never => f.write_str("never"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_names_the_least_and_the_most_and_what_is_lost_is_the_worst() {
+        let range = |figures: &[Figure]| Figure::range(figures.iter().copied());
+        assert_eq!(range(&[Figure::Ms(2_610), Figure::Ms(1_555), Figure::Ms(2_209)]), "1.55 to 2.61");
+        assert_eq!(range(&[Figure::Ms(1_555), Figure::Never]), "1.55 to never");
+        assert_eq!(range(&[Figure::Count(0), Figure::Count(0)]), "0");
+        assert_eq!(range(&[Figure::Nothing]), "–");
+    }
 }

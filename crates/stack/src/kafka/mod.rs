@@ -54,6 +54,7 @@ pub fn prepare(
         user: None,
         stop_signal: Signal::TERM,
         socket: None,
+        own_session: false,
     })
 }
 

@@ -114,6 +114,7 @@ impl Postgres<'_> {
             // A fast shutdown: it does not wait for clients to leave.
             stop_signal: Signal::INT,
             socket: None,
+            own_session: false,
         }
     }
 }

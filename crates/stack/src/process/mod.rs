@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use rustix::process::{Pid, PidfdFlags, Signal, getpid, getppid, set_parent_process_death_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, getppid, set_parent_process_death_signal, setsid};
 use tokio::sync::{oneshot, watch};
 
 use self::identity::Identity;
@@ -48,6 +48,10 @@ pub struct Spec {
     pub stop_signal: Signal,
     /// What it listens at, if that outlives it.
     pub socket: Option<Arc<TcpListener>>,
+    /// Whether it leads a session of its own, as systemd starts a service. When the cores are full, the kernel gives each
+    /// session the same share (`kernel.sched_autogroup_enabled`); PostgreSQL makes one of each backend, and all that lead
+    /// none have a single share together with the launcher.
+    pub own_session: bool,
 }
 
 /// A started process. It is killed when this value is dropped.
@@ -102,9 +106,7 @@ impl Process {
             .current_dir(&spec.directory)
             .stdin(Stdio::null())
             .stdout(log.try_clone().context("can't share the log")?)
-            .stderr(log)
-            // A ctrl-C in the terminal is for the launcher, which then stops its children in order.
-            .process_group(0);
+            .stderr(log);
         for name in PASSED {
             command.env_remove(name);
         }
@@ -116,6 +118,12 @@ impl Process {
         if let Some(user) = &spec.user {
             // The standard library drops the supplementary groups with the user.
             command.uid(user.uid).gid(user.gid);
+        }
+        // A ctrl-C in the terminal is for the launcher, which then stops its children in order.
+        if spec.own_session {
+            in_own_session(&mut command);
+        } else {
+            command.process_group(0);
         }
         die_with_launcher(&mut command);
 
@@ -228,6 +236,15 @@ pub fn describe(status: ExitStatus) -> String {
         (Some(code), _) => format!("ended with status {code}"),
         (None, Some(signal)) => format!("was killed by signal {signal}"),
         (None, None) => "ended".to_owned(),
+    }
+}
+
+/// Makes the child the leader of a session.
+fn in_own_session(command: &mut Command) {
+    #[expect(unsafe_code, reason = "between fork and exec it makes one system call and allocates nothing")]
+    // SAFETY: setsid is async-signal-safe; the closure touches no lock and no memory of other threads.
+    unsafe {
+        command.pre_exec(|| Ok(setsid().map(drop)?));
     }
 }
 
