@@ -1,6 +1,8 @@
 //! A receiver of spans and metrics for one machine: OTLP over gRPC comes in, and each request becomes a line of JSON, as the
 //! OpenTelemetry collector's file exporter writes it. So whoever reads the one reads the other.
 
+mod sparse;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::SocketAddr;
@@ -17,6 +19,8 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{Tra
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use serde::Serialize;
 use tonic::{Request, Response, Status};
+
+use self::sparse::Sparse;
 
 /// Restate sends what it has in large batches.
 const LARGEST_REQUEST: usize = 64 << 20;
@@ -93,7 +97,7 @@ impl TraceService for Lines {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        self.push(request.get_ref())?;
+        self.push(&Sparse(request.get_ref()))?;
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
