@@ -1,5 +1,5 @@
-//! Spans as OTLP/JSON without what is empty, as the OpenTelemetry collector's file exporter leaves it out: that is nearly half
-//! of what the fields' own serialization writes. Resources and scopes keep theirs: there is one of each for many spans.
+//! Spans as OTLP/JSON without what is empty, as the OpenTelemetry collector's file exporter leaves it out: the fields' own
+//! serialization writes a fifth more. Resources and scopes keep theirs: there is one of each for many spans.
 
 use std::fmt::{self, Display};
 

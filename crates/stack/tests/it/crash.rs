@@ -65,6 +65,8 @@ fn killed_at_full_load_it_loses_nothing_and_repeats_at_most_what_was_under_way()
         assert!(repeated["repeats"].as_array().unwrap().len() <= attempts, "{repeated}: {attempts} were under way");
     }
     let [kept] = temporary.left_behind().try_into().unwrap();
+    let inside: Vec<_> = std::fs::read_dir(&kept).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(inside, ["logs"], "nothing else is left behind");
     let (failed, most) = failures(&std::fs::read_to_string(kept.join("logs/restate.log")).unwrap());
     assert!(failed > 0, "an invocation that was under way at the kill fails once");
     // Five times within the second if its connection were refused.
