@@ -102,10 +102,10 @@ impl Progress {
         self.applied
     }
 
-    /// Whether everything that was committed in the stream is safe.
+    /// Whether a transaction has begun whose commit has not come.
     #[must_use]
-    pub fn is_settled(&self) -> bool {
-        self.transactions.len() <= usize::from(self.open)
+    pub fn is_open(&self) -> bool {
+        self.open
     }
 
     fn advance(&mut self) {
@@ -145,7 +145,6 @@ mod tests {
         assert_eq!(progress.applied(), Some(20));
         progress.acknowledge(third[0]);
         assert_eq!(progress.applied(), Some(30));
-        assert!(progress.is_settled());
     }
 
     #[test]
@@ -155,8 +154,10 @@ mod tests {
         let number = progress.send().unwrap();
         progress.acknowledge(number);
         assert_eq!(progress.applied(), None);
+        assert!(progress.is_open());
         let number = progress.send().unwrap();
         progress.commit(10).unwrap();
+        assert!(!progress.is_open());
         assert_eq!(progress.applied(), None);
         progress.acknowledge(number);
         assert_eq!(progress.applied(), Some(10));

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use chassis::error_chain::Chain;
 use chassis::{Lifecycle, fault};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -143,7 +144,7 @@ impl<S: Sink> Session<'_, S> {
         let mut checks = tokio::time::interval(CHECK_EVERY);
         let mut events = Vec::with_capacity(256);
         loop {
-            let has_room = flow.outstanding < MOST_RECORDS && flow.outstanding_bytes < MOST_BYTES;
+            let has_room = flow.has_room();
             tokio::select! {
                 biased;
                 () = &mut stopped => break,
@@ -279,33 +280,52 @@ impl<S: Sink> Session<'_, S> {
         }
     }
 
-    /// Reads no more, waits for what is at Kafka, and tells the server how far it may forget.
+    /// Reads to the end of the open transaction, whose first records Kafka may have: the position can only move past
+    /// the whole of it. Then waits for what is at Kafka, and tells the server how far it may forget.
     async fn drain(mut self, mut flow: Flow) -> Result<(), Error> {
-        let deadline = tokio::time::Instant::now() + self.patience.drain;
-        let mut events = Vec::new();
-        while flow.outstanding > 0 {
-            match tokio::time::timeout_at(deadline, self.events.recv_many(&mut events, 256)).await {
-                Ok(0) => return Err(Error::NoProducer),
-                Ok(_) => self.take_events(&mut flow, &mut events)?,
-                Err(_) => {
+        let deadline = tokio::time::sleep(self.patience.drain);
+        tokio::pin!(deadline);
+        let mut events = Vec::with_capacity(256);
+        while flow.outstanding > 0 || flow.progress.is_open() {
+            let reads = flow.progress.is_open() && flow.has_room();
+            tokio::select! {
+                biased;
+                () = &mut deadline => {
                     tracing::warn!(
                         outstanding = flow.outstanding,
-                        "stopping although Kafka has not acknowledged everything: it will be sent again"
+                        open = flow.progress.is_open(),
+                        "stopping although a transaction is not read to its end, or not all of it acknowledged by \
+                         Kafka: it will be sent again"
                     );
                     break;
                 }
+                count = self.events.recv_many(&mut events, 256) => {
+                    if count == 0 {
+                        return Err(Error::NoProducer);
+                    }
+                    self.take_events(&mut flow, &mut events)?;
+                }
+                incoming = self.stream.next(), if reads => self.take_incoming(&mut flow, incoming?).await?,
             }
         }
-        let told = self.stream.close(flow.progress.applied(), CLOSE_TIMEOUT).await;
-        if !told {
-            tracing::warn!("PostgreSQL may not have heard of the last position: the last records may be sent again");
+        let heard = self.stream.close(self.target, flow.progress.applied(), CLOSE_TIMEOUT).await;
+        if let Err(error) = &heard {
+            tracing::warn!(
+                error = %Chain(error),
+                "PostgreSQL may not have heard of the last position: the last records may be sent again"
+            );
         }
-        tracing::info!(told, outstanding = flow.outstanding, "the stream is closed");
+        tracing::info!(heard = heard.is_ok(), outstanding = flow.outstanding, "the stream is closed");
         Ok(())
     }
 }
 
 impl Flow {
+    /// Whether Kafka is near enough behind that more may be read.
+    fn has_room(&self) -> bool {
+        self.outstanding < MOST_RECORDS && self.outstanding_bytes < MOST_BYTES
+    }
+
     fn hand_over(
         &mut self,
         sink: &impl Sink,

@@ -62,6 +62,20 @@ pub async fn look(connection: &mut PgConnection, name: &str) -> Result<Option<Sl
     .await
 }
 
+/// The position before which everything was confirmed; `None` without such a slot.
+///
+/// # Errors
+/// If the query fails.
+pub async fn confirmed(connection: &mut PgConnection, name: &str) -> Result<Option<u64>, sqlx::Error> {
+    let confirmed: Option<Option<i64>> = sqlx::query_scalar(
+        "select pg_wal_lsn_diff(confirmed_flush_lsn, '0/0')::bigint from pg_replication_slots where slot_name = $1",
+    )
+    .bind(name)
+    .fetch_optional(connection)
+    .await?;
+    Ok(confirmed.flatten().and_then(|position| u64::try_from(position).ok()))
+}
+
 /// Whether a table of the publication has ever been written to.
 ///
 /// # Errors

@@ -1,13 +1,14 @@
 //! The replication connection: messages in the order of commits, and our position back to the server.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pgwire_replication::client::{ReplicationClient, ReplicationEvent};
 use pgwire_replication::error::PgWireError;
 use pgwire_replication::lsn::Lsn;
+use sqlx::Connection as _;
 
-use super::Target;
 use super::prepare::Wanted;
+use super::{Target, slot};
 use crate::pgoutput::{self, Message};
 
 /// A raised position reaches the server within this time.
@@ -15,9 +16,13 @@ const STATUS_INTERVAL: Duration = Duration::from_millis(250);
 /// Events that wait between the socket and us. Few, since each may be a large row.
 const BUFFERED_EVENTS: usize = 128;
 
+/// At the end, the slot is looked at so often.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 /// An open stream.
 pub struct Stream {
     client: ReplicationClient,
+    slot: String,
 }
 
 /// What comes in.
@@ -52,6 +57,23 @@ pub enum Error {
     Decode(#[from] pgoutput::Error),
 }
 
+/// The server may not know the last position.
+#[derive(Debug, thiserror::Error)]
+pub enum Unheard {
+    /// The slot did not move there in time.
+    #[error("the replication slot was not there within {0:?}")]
+    Timeout(Duration),
+    /// Nobody can be asked.
+    #[error(transparent)]
+    Connect(#[from] super::Error),
+    /// The slot can't be seen.
+    #[error("can't look at the replication slot")]
+    Look(#[source] sqlx::Error),
+    /// Nobody will tell it any more.
+    #[error("the stream ended before")]
+    Ended,
+}
+
 impl Stream {
     /// Opens the stream at the slot's position.
     ///
@@ -66,7 +88,7 @@ impl Stream {
         tokio::time::timeout(timeout, async {
             let mut client = ReplicationClient::connect(config).await.map_err(Error::Start)?;
             match client.wait_started().await {
-                Ok(()) => Ok(Self { client }),
+                Ok(()) => Ok(Self { client, slot: wanted.slot.clone() }),
                 Err(error) => Err(Error::Start(error)),
             }
         })
@@ -107,17 +129,42 @@ impl Stream {
     }
 
     /// Ends the stream once the server has heard of `applied`. The library itself would end it without a word, and
-    /// the next start would send again what is safe. Returns whether the server was told in time.
-    pub async fn close(mut self, applied: Option<u64>, timeout: Duration) -> bool {
-        let deadline = Instant::now() + timeout;
+    /// the next start would send again what is safe. That the position was written is not enough: a server that is
+    /// busy sending finds the connection gone and never reads it. So the slot is looked at.
+    ///
+    /// # Errors
+    /// If the slot does not say so in time. The stream is closed then, too.
+    pub async fn close(mut self, target: &Target, applied: Option<u64>, timeout: Duration) -> Result<(), Unheard> {
+        let heard = match applied {
+            None => Ok(()),
+            Some(applied) => match tokio::time::timeout(timeout, self.heard(target, applied)).await {
+                Ok(heard) => heard,
+                Err(_) => Err(Unheard::Timeout(timeout)),
+            },
+        };
+        // What is heard is heard, however the connection ends. A worker that is stuck is let go of below.
+        let _ = tokio::time::timeout(STATUS_INTERVAL, self.client.shutdown()).await;
+        heard
+    }
+
+    /// Waits until `applied` is written, and the slot confirmed up to there.
+    async fn heard(&self, target: &Target, applied: u64) -> Result<(), Unheard> {
         let metrics = self.client.metrics();
-        let told = || applied.is_none_or(|applied| metrics.last_applied_lsn().as_u64() >= applied);
-        while !told() && self.client.is_running() && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        while metrics.last_applied_lsn().as_u64() < applied && self.client.is_running() {
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
-        let told = told();
-        let left = deadline.saturating_duration_since(Instant::now()).max(STATUS_INTERVAL);
-        matches!(tokio::time::timeout(left, self.client.shutdown()).await, Ok(Ok(()))) && told
+        let mut connection = target.connect().await?;
+        loop {
+            if slot::confirmed(&mut connection, &self.slot).await.map_err(Unheard::Look)? >= Some(applied) {
+                // The process ends anyway.
+                let _ = connection.close().await;
+                return Ok(());
+            }
+            if !self.client.is_running() {
+                return Err(Unheard::Ended);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 }
 

@@ -109,11 +109,56 @@ async fn a_clean_stop_under_load_repeats_nothing() {
         for _ in 0..3 {
             tokio::time::sleep(Duration::from_millis(700)).await;
             let log = lab.stop().await;
-            assert!(log.contains("the stream is closed told=true outstanding=0"), "{log}");
+            assert!(log.contains("the stream is closed heard=true outstanding=0"), "{log}");
             relaying(&lab.relay(&[])).await;
         }
         let committed = load.stop().await;
         assert_eq!(account(lab, &committed).await, 0, "repeated records");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL and Kafka: scripts/run-tests.sh e2e"]
+async fn a_stop_inside_a_transaction_comes_after_its_end() {
+    const ROWS: usize = 20_000;
+    in_lab(async |lab| {
+        relaying(&lab.relay(&[])).await;
+        let ids: HashSet<String> = (0..ROWS).map(|number| format!("evt_{number:032x}")).collect();
+        lab.execute(&format!(
+            "insert into domain_events select 'evt_' || lpad(to_hex(n), 32, '0'), 'payment.created', 'payment', 'pay_1',
+                 1, 'mer_1', now(), null, '{{}}', pg_current_xact_id() from generate_series(0, {}) n",
+            ROWS - 1
+        ))
+        .await;
+        let before = lab.until_keys(1).await.len();
+        assert!(before < ROWS, "the transaction was through before the relay was asked to stop");
+        let log = lab.stop().await;
+        assert!(log.contains("the stream is closed heard=true outstanding=0"), "{log}");
+        relaying(&lab.relay(&[])).await;
+        assert_eq!(account(lab, &ids).await, 0, "repeated records");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL and Kafka: scripts/run-tests.sh e2e"]
+async fn a_position_that_was_sent_and_never_heard_is_not_taken_for_heard() {
+    in_lab(async |lab| {
+        let mut url = lab.url.clone();
+        let proxy = Proxy::to(format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432))).await;
+        url.set_host(Some("127.0.0.1")).unwrap();
+        url.set_port(Some(proxy.address.port())).unwrap();
+        url.query_pairs_mut().append_pair("sslmode", "disable");
+        relaying(&lab.relay_on(&url, &[])).await;
+        let load = Load::start(lab, 300).await;
+        lab.until_keys(100).await;
+        proxy.freeze();
+        let log = lab.stop().await;
+        assert!(log.contains("the stream is closed heard=false"), "{log}");
+        relaying(&lab.relay(&[])).await;
+        let committed = load.stop().await;
+        account(lab, &committed).await;
     })
     .await;
 }
