@@ -148,12 +148,7 @@ impl<S: Sink> Session<'_, S> {
             tokio::select! {
                 biased;
                 () = &mut stopped => break,
-                count = self.events.recv_many(&mut events, 256) => {
-                    if count == 0 {
-                        return Err(Error::NoProducer);
-                    }
-                    self.take_events(&mut flow, &mut events)?;
-                }
+                _ = self.events.recv_many(&mut events, 256) => self.take_events(&mut flow, &mut events)?,
                 incoming = self.stream.next(), if has_room => self.take_incoming(&mut flow, incoming?).await?,
                 _ = checks.tick() => self.check(&mut flow, has_room)?,
             }
@@ -207,7 +202,11 @@ impl<S: Sink> Session<'_, S> {
         Ok(())
     }
 
+    /// None at all come when the producer has ended.
     fn take_events(&mut self, flow: &mut Flow, events: &mut Vec<Event>) -> Result<(), Error> {
+        if events.is_empty() {
+            return Err(Error::NoProducer);
+        }
         let now = Instant::now();
         let before = flow.progress.applied();
         for event in events.drain(..) {
@@ -299,12 +298,7 @@ impl<S: Sink> Session<'_, S> {
                     );
                     break;
                 }
-                count = self.events.recv_many(&mut events, 256) => {
-                    if count == 0 {
-                        return Err(Error::NoProducer);
-                    }
-                    self.take_events(&mut flow, &mut events)?;
-                }
+                _ = self.events.recv_many(&mut events, 256) => self.take_events(&mut flow, &mut events)?,
                 incoming = self.stream.next(), if reads => self.take_incoming(&mut flow, incoming?).await?,
             }
         }

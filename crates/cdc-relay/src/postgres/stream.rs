@@ -137,10 +137,9 @@ impl Stream {
     pub async fn close(mut self, target: &Target, applied: Option<u64>, timeout: Duration) -> Result<(), Unheard> {
         let heard = match applied {
             None => Ok(()),
-            Some(applied) => match tokio::time::timeout(timeout, self.heard(target, applied)).await {
-                Ok(heard) => heard,
-                Err(_) => Err(Unheard::Timeout(timeout)),
-            },
+            Some(applied) => tokio::time::timeout(timeout, self.heard(target, applied))
+                .await
+                .unwrap_or(Err(Unheard::Timeout(timeout))),
         };
         // What is heard is heard, however the connection ends. A worker that is stuck is let go of below.
         let _ = tokio::time::timeout(STATUS_INTERVAL, self.client.shutdown()).await;

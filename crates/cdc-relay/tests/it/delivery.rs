@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chassis::Lifecycle;
 use tokio::sync::Mutex;
+use url::Url;
 
 use crate::lab::{Lab, Stored, eventually, in_lab, metric, relaying, status};
 use crate::proxy::Proxy;
@@ -74,6 +75,16 @@ async fn account(lab: &Lab, committed: &HashSet<String>) -> usize {
     let phantom: Vec<_> = counts.keys().filter(|id| !committed.contains(**id)).collect();
     assert!(missing.is_empty() && phantom.is_empty(), "missing {missing:?}, phantom {phantom:?}");
     records.len() - committed.len()
+}
+
+/// A proxy to the lab's database, and the database's address behind it.
+async fn proxied(lab: &Lab) -> (Proxy, Url) {
+    let mut url = lab.url.clone();
+    let proxy = Proxy::to(format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432))).await;
+    url.set_host(Some("127.0.0.1")).unwrap();
+    url.set_port(Some(proxy.address.port())).unwrap();
+    url.query_pairs_mut().append_pair("sslmode", "disable");
+    (proxy, url)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -145,11 +156,7 @@ async fn a_stop_inside_a_transaction_comes_after_its_end() {
 #[ignore = "needs PostgreSQL and Kafka: scripts/run-tests.sh e2e"]
 async fn a_position_that_was_sent_and_never_heard_is_not_taken_for_heard() {
     in_lab(async |lab| {
-        let mut url = lab.url.clone();
-        let proxy = Proxy::to(format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432))).await;
-        url.set_host(Some("127.0.0.1")).unwrap();
-        url.set_port(Some(proxy.address.port())).unwrap();
-        url.query_pairs_mut().append_pair("sslmode", "disable");
+        let (proxy, url) = proxied(lab).await;
         relaying(&lab.relay_on(&url, &[])).await;
         let load = Load::start(lab, 300).await;
         lab.until_keys(100).await;
@@ -190,11 +197,7 @@ async fn connections_that_the_server_ends_under_load_lose_nothing() {
 #[ignore = "needs PostgreSQL and Kafka: scripts/run-tests.sh e2e"]
 async fn a_network_that_dies_silently_is_noticed_by_the_missing_heartbeat() {
     in_lab(async |lab| {
-        let mut url = lab.url.clone();
-        let proxy = Proxy::to(format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432))).await;
-        url.set_host(Some("127.0.0.1")).unwrap();
-        url.set_port(Some(proxy.address.port())).unwrap();
-        url.query_pairs_mut().append_pair("sslmode", "disable");
+        let (proxy, url) = proxied(lab).await;
         relaying(&lab.relay_on(&url, &["--heartbeat-timeout", "3s"])).await;
         let load = Load::start(lab, 50).await;
         tokio::time::sleep(Duration::from_millis(500)).await;
