@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::tls;
+
 /// A connection that was idle for so long is not used again: a server that stops closes what is idle for longer
 /// ([`crate::connections`]), and a request that meets this would be lost.
 pub const REUSED_WITHIN: Duration = Duration::from_secs(1);
@@ -22,15 +24,25 @@ impl Default for Limits {
     }
 }
 
+/// A client could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetUp {
+    /// The trust store of the machine can't be read or is empty, or the provider lacks something.
+    #[error("setting up TLS")]
+    Tls(#[from] rustls::Error),
+    /// The client refuses its settings.
+    #[error("setting up HTTP")]
+    Http(#[from] reqwest::Error),
+}
+
 /// A client with these limits. It verifies certificates by the system's trust store.
 ///
 /// # Errors
-/// If the TLS set-up of the machine can't be read.
+/// If the trust store of the machine can't be read or is empty.
 #[expect(clippy::disallowed_methods, reason = "this is the door that the others are sent to")]
-pub fn build(limits: Limits) -> Result<reqwest::Client, reqwest::Error> {
-    // A second call finds the provider installed already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
+pub fn build(limits: Limits) -> Result<reqwest::Client, SetUp> {
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls::config()?)
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(limits.connect)
         .timeout(limits.whole)
@@ -38,5 +50,6 @@ pub fn build(limits: Limits) -> Result<reqwest::Client, reqwest::Error> {
         .pool_max_idle_per_host(256)
         .pool_idle_timeout(REUSED_WITHIN)
         .no_proxy()
-        .build()
+        .build()?;
+    Ok(client)
 }

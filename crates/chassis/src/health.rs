@@ -19,7 +19,7 @@ pub enum Error {
     Runtime(#[from] std::io::Error),
     /// The client could not be set up.
     #[error("setting up the HTTP client")]
-    Client(#[source] reqwest::Error),
+    Client(#[source] client::SetUp),
     /// No answer.
     #[error("nobody answers at {url}; is the service running, with the same --listen?")]
     Silent {

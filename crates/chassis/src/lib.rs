@@ -25,6 +25,7 @@ mod resource;
 pub mod server;
 pub mod spans;
 pub mod telemetry;
+mod tls;
 pub mod token;
 
 pub use lifecycle::Lifecycle;

@@ -35,7 +35,7 @@ pub enum Error {
     Token(#[source] FileError),
     /// The client could not be set up.
     #[error("setting up the HTTP client")]
-    Client(#[source] reqwest::Error),
+    Client(#[source] client::SetUp),
     /// The flag's URL takes no path.
     #[error("{url} can't be the address of data-service")]
     Url {

@@ -73,7 +73,7 @@ pub enum Error {
     Token(#[source] FileError),
     /// The client could not be set up.
     #[error("setting up the HTTP client")]
-    Client(#[source] reqwest::Error),
+    Client(#[source] client::SetUp),
     /// The topic's id could not be had.
     #[error("looking the topic up")]
     Topic(#[source] topic::Error),

@@ -10,9 +10,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use hyper::Uri;
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout_at;
 use tokio_rustls::TlsConnector;
@@ -22,6 +20,7 @@ use tower_service::Service;
 use super::connection::{Connection, Facts};
 use super::error::{Error, NoConnection, SetUp};
 use super::{Judged, Lookup, Policy};
+use crate::tls;
 
 /// So long one address is tried alone before the next is tried beside it (RFC 8305).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -37,13 +36,8 @@ pub(super) struct Connector {
 impl Connector {
     /// `limit` is for all of it: look-up, connection, TLS.
     pub fn new(policy: Policy, lookup: Arc<dyn Lookup>, limit: Duration) -> Result<Self, SetUp> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_platform_verifier()?
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { policy, lookup, tls: TlsConnector::from(Arc::new(config)), limit })
+        let tls = TlsConnector::from(Arc::new(tls::config()?));
+        Ok(Self { policy, lookup, tls, limit })
     }
 
     async fn connect(&self, uri: Uri) -> Result<Connection, Error> {

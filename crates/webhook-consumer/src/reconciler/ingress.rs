@@ -36,7 +36,7 @@ struct NotSent {
 
 impl Ingress {
     /// The door at this URL.
-    pub(super) fn new(url: Url) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(url: Url) -> Result<Self, client::SetUp> {
         let limits = Limits { connect: Duration::from_secs(2), whole: Duration::from_secs(10) };
         Ok(Self { client: client::build(limits)?, url })
     }
