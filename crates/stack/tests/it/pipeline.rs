@@ -248,6 +248,6 @@ async fn until<T: std::fmt::Debug, F: Future<Output = (bool, T)>>(what: &str, wi
             return;
         }
         assert!(Instant::now() < deadline, "{what}: not within {within:?}; last seen: {seen:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

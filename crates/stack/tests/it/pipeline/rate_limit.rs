@@ -1,4 +1,4 @@
-//! Three consumers deliver to an endpoint that takes 50 a second.
+//! Three consumers deliver to an endpoint that takes so many a second.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,8 +10,10 @@ use verifier::account::Endpoint;
 
 use super::*;
 
-const RATE: usize = 50;
-const EVENTS: u64 = 1_000;
+/// With debug binaries 50 a second is all that two cores can do, or more: what leaves then is what the machine manages, and says
+/// nothing of the rate.
+const RATE: usize = if cfg!(debug_assertions) { 10 } else { 50 };
+const EVENTS: usize = 20 * RATE;
 const CONSUMERS: [&str; 3] = ["webhook-consumer", "webhook-consumer-2", "webhook-consumer-3"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -20,7 +22,8 @@ async fn three_consumers_together_keep_within_the_endpoint_s_rate() {
     for further in &CONSUMERS[1..] {
         lab.stack.start(further).await.unwrap();
     }
-    let ready = lab.set_up_for(1, Until::Payments(EVENTS), Pace::Open { rate: 80.0, most: 64 }, 0).await;
+    let ready =
+        lab.set_up_for(1, Until::Payments(EVENTS as u64), Pace::Open { rate: 1.6 * RATE as f64, most: 64 }, 0).await;
     let endpoint = &ready.endpoints[0];
     lab.operate(&format!("/endpoints/{}", endpoint.endpoint_id), json!({"rate_limit": RATE})).await;
     let before = ticks_of_all(&lab).await;
@@ -34,7 +37,7 @@ async fn three_consumers_together_keep_within_the_endpoint_s_rate() {
             let only = HashSet::from([endpoint.endpoint_id]);
             let arrived = || async {
                 let arrived = lab.simulator().arrived(&only, ANSWER).await.unwrap();
-                (arrived == EVENTS, arrived)
+                (arrived == EVENTS as u64, arrived)
             };
             until("every event to arrive", Duration::from_secs(60), arrived).await;
             all_are_made
@@ -48,23 +51,23 @@ async fn three_consumers_together_keep_within_the_endpoint_s_rate() {
     let mut at = arrivals(&lab, endpoint).await;
     at.sort_unstable();
     let seconds: Vec<Second> = (0..at.len()).map(|from| Second::of(&at[from..], &stalls)).collect();
-    let most = |of: &mut dyn Iterator<Item = &Second>| of.map(|second| second.arrived).max().unwrap_or_default();
-    let undisturbed = most(&mut seconds.iter().filter(|second| second.stalled_ms == 0));
-    let in_any = most(&mut seconds.iter());
+    let fullest = seconds.iter().max_by_key(|second| second.arrived).unwrap();
+    let too_full: Vec<&Second> = seconds.iter().filter(|second| second.arrived > second.allowed()).collect();
     let average = |at: &[i64]| (at.len() - 1) as f64 * 1e6 / (at[at.len() - 1] - at[0]) as f64;
     let whole = average(&at);
     // As long as payments are made, too, a slow machine has too much to do to fill the rate.
     let rest = &at[at.partition_point(|moment| *moment < all_are_made)..];
     let delivering = average(rest);
     eprintln!(
-        "at most {undisturbed} in a second in which the machine ran, {in_any} in any; {whole:.1} on average, {delivering:.1} \
-         of the last {}, CPU {worked:?}",
+        "{fullest:?}, {} of {} undisturbed; {whole:.1} on average, {delivering:.1} of the last {}, CPU {worked:?}",
+        seconds.iter().filter(|second| second.stalled_ms == 0).count(),
+        seconds.len(),
         rest.len()
     );
-    assert!(undisturbed <= RATE + 2, "{undisturbed} within one second, and {RATE} are allowed");
-    assert!(whole <= 50.0, "{whole:.1} a second on average");
+    assert!(too_full.is_empty(), "{RATE} a second are allowed, and there were {too_full:?}");
+    assert!(whole <= RATE as f64, "{whole:.1} a second on average");
     assert!(rest.len() > RATE * 5, "only {} waited when all were made", rest.len());
-    assert!(delivering >= 45.0, "{delivering:.1} a second on average once all were made");
+    assert!(delivering >= 0.9 * RATE as f64, "{delivering:.1} a second on average once all were made");
     lab.stop().await;
 }
 
@@ -136,7 +139,7 @@ fn waited_us() -> i64 {
 struct Second {
     arrived: usize,
     /// For so long in it, and in the two seconds before, something that was to run did not: what was to leave then leaves
-    /// together with the next, and such a second says nothing of the rate.
+    /// together with the next.
     stalled_ms: i64,
 }
 
@@ -147,6 +150,11 @@ impl Second {
         let within = |(begin, end): &(i64, i64)| (end.min(&to) - begin.max(&from)).max(0);
         let arrived = at.iter().take_while(|moment| **moment < to).count();
         Self { arrived, stalled_ms: stalls.iter().map(within).sum::<i64>() / 1_000 }
+    }
+
+    /// So many may arrive in it: the rate, two for what happens on the way, and what the stalls held back.
+    fn allowed(&self) -> usize {
+        RATE + 2 + RATE * self.stalled_ms as usize / 1_000
     }
 }
 
