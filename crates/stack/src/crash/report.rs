@@ -369,10 +369,19 @@ impl Figure {
         Self::Count(crash.later_than_wanted)
     }
 
-    /// From the least to the most; one figure if all are the same.
-    fn range(all: impl Iterator<Item = Self> + Clone) -> String {
-        let [least, most] = [all.clone().min(), all.max()].map(|figure| figure.unwrap_or(Self::Nothing).to_string());
-        if least == most { least } else { format!("{least} to {most}") }
+    /// From the least to the most, or one figure if all are the same; and in how many rounds it never came.
+    fn range(all: impl Iterator<Item = Self>) -> String {
+        let all: Vec<Self> = all.collect();
+        let is_number = |figure: &&Self| !matches!(figure, Self::Nothing | Self::Never);
+        let numbers = || all.iter().filter(is_number);
+        let [least, most] =
+            [numbers().min(), numbers().max()].map(|figure| figure.unwrap_or(&Self::Nothing).to_string());
+        let range = if least == most { least } else { format!("{least} to {most}") };
+        match all.iter().filter(|figure| **figure == Self::Never).count() {
+            0 => range,
+            never if never == all.len() => Self::Never.to_string(),
+            never => format!("{range}, never in {never} of {}", all.len()),
+        }
     }
 }
 
@@ -395,7 +404,9 @@ mod tests {
     fn a_range_names_the_least_and_the_most_and_what_is_lost_is_the_worst() {
         let range = |figures: &[Figure]| Figure::range(figures.iter().copied());
         assert_eq!(range(&[Figure::Ms(2_610), Figure::Ms(1_555), Figure::Ms(2_209)]), "1.55 to 2.61");
-        assert_eq!(range(&[Figure::Ms(1_555), Figure::Never]), "1.55 to never");
+        assert_eq!(range(&[Figure::Ms(1_555), Figure::Never, Figure::Ms(2_209)]), "1.55 to 2.20, never in 1 of 3");
+        assert_eq!(range(&[Figure::Never, Figure::Never]), "never");
+        assert_eq!(range(&[Figure::Nothing, Figure::Never]), "–, never in 1 of 2");
         assert_eq!(range(&[Figure::Count(0), Figure::Count(0)]), "0");
         assert_eq!(range(&[Figure::Nothing]), "–");
     }
