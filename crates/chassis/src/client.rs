@@ -27,9 +27,9 @@ impl Default for Limits {
 /// A client could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SetUp {
-    /// The trust store of the machine can't be read or is empty, or the provider lacks something.
-    #[error("setting up TLS")]
-    Tls(#[from] rustls::Error),
+    /// There are no settings for TLS.
+    #[error(transparent)]
+    Tls(#[from] tls::SetUp),
     /// The client refuses its settings.
     #[error("setting up HTTP")]
     Http(#[from] reqwest::Error),

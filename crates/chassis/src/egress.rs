@@ -19,9 +19,11 @@ use url::{Host, Url};
 
 pub use address::Rule;
 pub use door::{Answer, Door, Exchange, Limits};
-pub use error::{Error, SetUp};
+pub use error::Error;
 pub use hyper::HeaderMap;
 pub use lookup::{Addresses, Lookup, SystemLookup};
+
+pub use crate::tls::SetUp;
 
 /// Where webhooks may be sent to besides public addresses over https.
 #[derive(Debug, Clone, Default, clap::Args)]

@@ -5,12 +5,17 @@ use std::sync::{Arc, OnceLock};
 use rustls::ClientConfig;
 use rustls_platform_verifier::BuilderVerifierExt as _;
 
+/// The trust store of the machine can't be read or is empty, or the provider lacks something.
+#[derive(Debug, thiserror::Error)]
+#[error("setting up TLS")]
+pub struct SetUp(#[from] rustls::Error);
+
 /// The settings of every client: the system's trust store, HTTP/1.1. The store has more than a hundred certificates, so it is
 /// read and parsed once in a process, not once for each client.
 ///
 /// # Errors
-/// If the trust store can't be read or is empty, or the provider lacks something; the next call tries again.
-pub(crate) fn config() -> Result<ClientConfig, rustls::Error> {
+/// [`SetUp`]; the next call tries again.
+pub(crate) fn config() -> Result<ClientConfig, SetUp> {
     static SHARED: OnceLock<ClientConfig> = OnceLock::new();
     if let Some(config) = SHARED.get() {
         return Ok(config.clone());

@@ -18,8 +18,8 @@ use tokio_util::either::Either;
 use tower_service::Service;
 
 use super::connection::{Connection, Facts};
-use super::error::{Error, NoConnection, SetUp};
-use super::{Judged, Lookup, Policy};
+use super::error::{Error, NoConnection};
+use super::{Judged, Lookup, Policy, SetUp};
 use crate::tls;
 
 /// So long one address is tried alone before the next is tried beside it (RFC 8305).

@@ -16,8 +16,8 @@ use url::Url;
 
 use super::connection::Facts;
 use super::connector::Connector;
-use super::error::{Error, SetUp};
-use super::{Lookup, Policy};
+use super::error::Error;
+use super::{Lookup, Policy, SetUp};
 
 /// The most that is taken from a receiver.
 #[derive(Debug, Clone, Copy)]

@@ -79,14 +79,6 @@ pub enum Error {
     Broken(#[source] Box<dyn StdError + Send + Sync>),
 }
 
-/// The door could not be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum SetUp {
-    /// The trust store of the machine can't be read or is empty, or the provider lacks something.
-    #[error("setting up TLS")]
-    Tls(#[from] rustls::Error),
-}
-
 impl Error {
     /// The address that it is about, if it got as far as that.
     #[must_use]
